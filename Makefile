@@ -1,0 +1,40 @@
+# Every target is one script or one command; the scripts work without make too.
+
+.DEFAULT_GOAL := help
+# Two targets at once (make -j) must not both install.
+.NOTPARALLEL:
+.PHONY: help demo run test lint bench docs format venv clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+demo: ## send 1,000 real tasks through a manager and two workers and audit every result
+	@scripts/demo
+
+run: ## start a manager and a pool of workers; Ctrl-C stops both (ARGS="--load my.module" for qmworker)
+	@scripts/run $(ARGS)
+
+test: lint ## check style and types, then run all tests (ARGS="-k audit" for some)
+	@scripts/test $(ARGS)
+
+lint: ## check style and types
+	@scripts/lint
+
+bench: venv ## measure the path of a task (RUNS=5)
+	@.venv/bin/python -m benchmarks.path $(RUNS)
+
+docs: venv ## write the parts of the documentation that the code knows best
+	@.venv/bin/python scripts/docs
+
+format: venv ## lay out all files and repair what can be repaired safely
+	@.venv/bin/ruff check --quiet --fix . ; .venv/bin/ruff format --quiet .
+
+venv: ## make .venv; does nothing while pyproject.toml is as it was
+	@scripts/bootstrap
+
+clean: ## remove caches and what builds left
+	@rm -rf build dist qmanager.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find qm tests -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean ## remove .venv too
+	@rm -rf .venv

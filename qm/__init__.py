@@ -1,0 +1,1 @@
+"""qmanager: a task queue that needs nothing but Python."""

@@ -1,0 +1,52 @@
+"""Bounds that every floor shares. None is a setting: each is a constant with its reason beside it."""
+
+from __future__ import annotations
+
+#: One input, output or error. Larger data belongs in a file or an object store, and its address in the task.
+PAYLOAD_MAX = 1024 * 1024
+
+#: Payload bytes that one take or one list hands out; it always hands out at least one task.
+BATCH_BYTES = 1024 * 1024
+
+#: A frame on the wire: the largest payload three times over (input, output, error) and room for the rest.
+FRAME_MAX = 4 * 1024 * 1024
+
+#: Tasks in one frame of a bulk add: small enough that the manager never works on one call for long.
+ADD_CHUNK = 250
+
+#: Payload bytes in one frame of a bulk add; one task may be larger and then travels alone.
+ADD_BYTES = 1024 * 1024
+
+#: Tasks that one take can lease: what a slot's page (`qm.worker.page`) has room for.
+TAKE_MAX = 256
+
+#: Ids that one get, cancel, requeue or forget names: bounds the parameters of one SQL statement.
+IDS_MAX = 1000
+
+#: Tasks on one page of a list.
+PAGE_MAX = 500
+
+#: A list carries payloads up to this size whole and of larger ones only the size; `get` has the whole.
+PREVIEW_MAX = 4096
+
+#: Seconds that one blocking call may wait in the manager. Clients chain calls for longer waits, so that a
+#: connection that died without a word is found within this time.
+WAIT_MAX = 30.0
+
+#: Priority is a 16-bit signed number, higher first.
+PRIORITY_MIN, PRIORITY_MAX = -32768, 32767
+
+#: Failures that a task may be allowed.
+ATTEMPTS_MAX = 1000
+
+#: Seconds until a task may first run: ten years, so that a unit mistake (milliseconds) is caught.
+DELAY_MAX = 10 * 366 * 86400.0
+
+#: Seconds without a renewal after which a session ends and its tasks go to others.
+SESSION_TERM = 30.0
+
+#: Characters of an error's message and traceback; the tail of a traceback says most, so its head is cut.
+MESSAGE_MAX, TRACEBACK_MAX = 4096, 32768
+
+#: An authkey has at least 256 bits, the strength of the HMAC-SHA256 that it keys.
+KEY_MIN = 32

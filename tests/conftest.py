@@ -1,0 +1,27 @@
+"""What holds for every test: no settings from outside, and how hypothesis searches."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# The caller's own manager, key or store must never be what a test talks to.
+for name in [name for name in os.environ if name.startswith("QM_")]:
+    del os.environ[name]
+
+# No deadline: on a busy machine one slow example says nothing. Not derandomized, so that every run searches
+# anew; the blob in a failure's report repeats it.
+settings.register_profile("qmanager", deadline=None, derandomize=False, print_blob=True)
+settings.load_profile("qmanager")
+
+LIVE = Path(__file__).with_name("live")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in tests/live is live, without saying so again in each file."""
+    for item in items:
+        if item.path.is_relative_to(LIVE):
+            item.add_marker("live")
