@@ -1,0 +1,72 @@
+"""The client: one method per verb, over connections that mend themselves."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from types import TracebackType
+from typing import TypeVar
+
+from qm import environment
+from qm.client.patience import Patience
+from qm.client.producing import Producing
+from qm.client.working import Working
+from qm.wire.address import Address, parse_address
+from qm.wire.keys import read_key
+from qm.wire.remote import Remote
+
+T = TypeVar("T")
+
+
+class Client(Producing, Working):
+    """A manager's verbs as methods.
+
+    >>> with Client() as client:
+    ...     id = client.add("fibonacci", 15)
+    ...     client.result(id, wait=10)
+    610
+
+    Thread-safe, and safe after a fork and after KeyboardInterrupt: calls borrow connections from a pool, and
+    one on which anything went wrong is dropped. Every call may be said twice without harm, so a call whose
+    connection is lost is said again, for `patience` seconds; then it raises `Unreachable`.
+    """
+
+    def __init__(
+        self,
+        address: str | tuple[str, int] | None = None,
+        authkey: bytes | None = None,
+        *,
+        patience: float = 5.0,
+    ) -> None:
+        """`address`: ``host:port`` (default: QM_RPC, else 127.0.0.1:8090). `authkey`: at least 32 bytes
+        (default: the key file, QM_AUTHKEY_FILE or QM_HOME/authkey). Connects at the first call.
+
+        Raises `BadRequest` for a bad address or key.
+        """
+        if address is None or isinstance(address, str):
+            self.address = parse_address(address or environment.rpc(), environment.RPC_PORT)
+        else:
+            self.address = Address(*address)
+        if authkey is None:
+            authkey = read_key(environment.authkey_file())
+        self._remote = Remote(self.address, authkey)
+        self._queue = self._remote.queue()
+        self._patience = Patience(patience)
+        self._unserved = set()
+        self._calls = itertools.count(1)
+
+    def close(self) -> None:
+        """Closes the connections, and ends the waiting of calls under way for a manager that is away."""
+        self._patience.close()
+        self._remote.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _patiently(self, once: Callable[[], T]) -> T:
+        return self._patience.call(once)

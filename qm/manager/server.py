@@ -1,0 +1,182 @@
+"""A connection, a thread; calls in, answers out.
+
+The standard library's `multiprocessing.managers.Server` unpickles what peers send, runs what they name, tells
+strangers its tracebacks, and stops by killing its own calls. This subclass keeps its shape (registry, objects
+by id, a thread per connection) and replaces every step a peer can reach.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+import threading
+import time
+from multiprocessing.managers import Server as StandardServer
+from typing import Any, Final
+
+from qm.errors import AuthFailed, BadRequest, Internal, NotAllowed, QueueError
+from qm.manager.watcher import WatchedCaller, Watcher
+from qm.wire.address import Address
+from qm.wire.auth import admit
+from qm.wire.codec import Reply, Request, decode_request, encode, encode_error, envelope
+from qm.wire.frames import Connection, WireError
+from qm.wire.listener import Listener
+from qm.wire.verbs import Signature
+
+_log = logging.getLogger(__name__)
+
+#: Connections that have not proved their key. Beyond these the oldest is closed, so that silent sockets
+#: neither lock out honest workers nor limit how many of them one host may have.
+_UNPROVED_MAX: Final = 64
+
+#: A refused peer is told nothing, after a random time that also slows down guessing.
+_REFUSAL_PAUSE: Final = (0.2, 0.5)
+
+#: Seconds for calls that are under way to be answered when the manager stops.
+DRAIN_SECONDS: Final = 10.0
+
+#: After a failed accept (out of descriptors, mostly): no busy loop, and soon back.
+_ACCEPT_PAUSE: Final = 0.02
+
+
+class Server(StandardServer):
+    """Serves published objects to peers that know the key. Nothing else can be called."""
+
+    public: list[str] = []  # noqa: RUF012 - the original lets any peer create objects, and shut it down
+    fallback_mapping: dict[str, Any] = {}  # noqa: RUF012 - it answers __str__ and #GETVALUE for every object
+    listener: Listener
+    address: Address
+
+    def __init__(self, registry: Any, address: Any, authkey: bytes, serializer: str) -> None:
+        super().__init__(registry, address, authkey, serializer)
+        self.id_to_obj = {}
+        self.stop_event = threading.Event()
+        self._signatures: dict[str, dict[str, Signature]] = {}
+        self._key = bytes(authkey)
+        self._watcher = Watcher()
+        self._lock = threading.Lock()
+        self._unproved: dict[Connection, None] = {}
+        self._proved: dict[Connection, threading.Thread] = {}
+
+    def publish(self, ident: str, served: object, signatures: dict[str, Signature]) -> None:
+        """Serves an object under a fixed id, with the verbs in `signatures`."""
+        self.id_to_obj[ident] = (served, set(signatures), {})
+        self._signatures[ident] = signatures
+
+    def serve_forever(self) -> None:
+        """Serves until `stop` is called; returns when every call under way has been answered."""
+        self._watcher.start()
+        accepter = threading.Thread(target=self.accepter, name="accepter", daemon=True)
+        accepter.start()
+        self.stop_event.wait()
+        self.listener.close()
+        accepter.join()
+        self._drain(time.monotonic() + DRAIN_SECONDS)
+        self._watcher.stop()
+
+    def stop(self) -> None:
+        """Ends `serve_forever`, from any thread."""
+        self.stop_event.set()
+
+    def accepter(self) -> None:
+        """Takes connections in, each to a thread of its own."""
+        while not self.stop_event.is_set():
+            try:
+                self._take_in(self.listener.accept())
+            except (OSError, RuntimeError) as error:  # closed; or out of descriptors or threads
+                if not self.stop_event.wait(_ACCEPT_PAUSE):
+                    _log.warning("cannot take a connection in: %s", error)
+
+    def handle_request(self, conn: Any) -> None:
+        """A connection's whole life."""
+        try:
+            if self._admit(conn):
+                self.serve_client(conn)
+        finally:
+            with self._lock:
+                self._proved.pop(conn, None)
+            conn.close()
+
+    def serve_client(self, conn: Any) -> None:
+        """Answers calls until the peer hangs up, or breaks the protocol."""
+        caller = WatchedCaller(self._watcher, conn.fileno())
+        try:
+            while True:
+                request = decode_request(conn.recv_frame())
+                conn.send_frame(self._answer(request, caller))
+        except EOFError:
+            return
+        except (WireError, OSError) as error:
+            _log.info("connection of %s dropped: %s", conn.peer, error)
+
+    def _take_in(self, connection: Connection) -> None:
+        try:
+            threading.Thread(target=self.handle_request, args=(connection,), daemon=True).start()
+        except RuntimeError:
+            connection.close()
+            raise
+
+    def _admit(self, conn: Connection) -> bool:
+        """Whether the peer knows the key. If not, it learns nothing, and not at once."""
+        with self._lock:
+            self._unproved[conn] = None
+            if len(self._unproved) > _UNPROVED_MAX:
+                oldest = next(iter(self._unproved))
+                del self._unproved[oldest]  # so that the next one in does not choose it again
+                oldest.reset()
+        try:
+            admit(conn, self._key)
+        except AuthFailed:
+            _log.warning("%s was refused: it does not know the authkey", conn.peer)
+            self.stop_event.wait(random.uniform(*_REFUSAL_PAUSE))
+            return False
+        except (EOFError, WireError, OSError) as error:
+            _log.warning("%s did not prove that it knows the authkey: %s", conn.peer, error)
+            return False
+        finally:
+            with self._lock:
+                self._unproved.pop(conn, None)
+        with self._lock:
+            self._proved[conn] = threading.current_thread()
+        return not self.stop_event.is_set()
+
+    def _answer(self, request: Request, caller: WatchedCaller) -> bytes:
+        try:
+            return envelope(Reply(request.rid, True, encode(self._call(request, caller))))
+        except QueueError as error:
+            return envelope(Reply(request.rid, False, encode_error(error)))
+        except Exception:
+            mark = secrets.token_hex(4)
+            _log.exception("internal error %s in %.40r of %.40r", mark, request.verb, request.object)
+            internal = Internal(f"something went wrong in the manager; its log says more under {mark}")
+            return envelope(Reply(request.rid, False, encode_error(internal)))
+
+    def _call(self, request: Request, caller: WatchedCaller) -> Any:
+        signature = self._signatures.get(request.object, {}).get(request.verb)
+        if signature is None:
+            raise NotAllowed(f"there is no {request.verb[:40]!r} of {request.object[:40]!r} here")
+        try:
+            arguments = signature.decode_arguments(request.args)
+        except WireError as error:
+            raise BadRequest(f"{request.verb}: {error}") from None
+        method = getattr(self.id_to_obj[request.object][0], request.verb)
+        try:
+            return method(*arguments, caller=caller) if signature.waits else method(*arguments)
+        except OverflowError:  # msgpack goes to 64 bits without a sign, stores have one
+            raise BadRequest(f"{request.verb}: a number is out of range") from None
+
+    def _drain(self, deadline: float) -> None:
+        """Lets calls under way finish. A peer between calls sees its connection end."""
+        with self._lock:
+            threads = dict(self._proved)
+            for connection in self._unproved:
+                connection.reset()
+            for connection in threads:
+                connection.end_reading()
+        for thread in threads.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
+        with self._lock:
+            for connection in self._proved:
+                _log.warning("a call was not answered within %g s", DRAIN_SECONDS)
+                connection.hang_up()

@@ -1,0 +1,230 @@
+"""The connected pools, in memory: who they are, until when they live, and what their slots last said.
+
+Liveness and ownership are two things: a session says who lives, leases (in the store) say who owns. All terms
+are judged by the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from qm.errors import BadRequest, SessionLost
+from qm.limits import SESSION_TERM
+from qm.messages import Claim, Slot, WorkerInfo, WorkerStatus
+from qm.queue.waiter import Waiter
+from qm.queue.wake import Parked
+from qm.task import Lease
+
+
+class SlotState:
+    """What the manager remembers of one child."""
+
+    __slots__ = ("call", "given", "incarnation", "parked")
+
+    def __init__(self, incarnation: int) -> None:
+        self.incarnation = incarnation
+        #: The highest call number seen.
+        self.call = -1
+        #: The leases it holds as far as we know; None after a restart: ask the store.
+        self.given: set[Lease] | None = None
+        #: Its call that waits for tasks, if any.
+        self.parked: Parked | None = None
+
+    def wake(self) -> None:
+        """Ends its waiting call, if any."""
+        if self.parked is not None:
+            self.parked.waiter.wake()
+
+
+class Session:
+    """One connected pool."""
+
+    def __init__(self, info: WorkerInfo, since: float, deadline: float) -> None:
+        self.info = info
+        self.since = since
+        self.deadline = deadline
+        self.draining = False
+        #: It is over; it stays here until what it held is given back, whatever the store says meanwhile.
+        self.ended = False
+        #: Its children by index: the latest incarnation of each.
+        self.slots: dict[int, SlotState] = {}
+        #: Its renew that waits for orders, if any.
+        self.renewing: Waiter | None = None
+
+    def status(self) -> WorkerStatus:
+        """What others may see of it."""
+        return WorkerStatus(
+            session=self.info.session,
+            name=self.info.name,
+            processes=self.info.processes,
+            types=sorted(self.info.types),
+            since=self.since,
+        )
+
+
+class Sessions:
+    """All sessions. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sessions: dict[str, Session] = {}
+
+    def open(self, info: WorkerInfo, now: float, monotonic: float) -> bool:
+        """Opens a session, or re-opens it with what it now says. Gives whether it is new."""
+        with self._lock:
+            known = self._sessions.get(info.session)
+            if known is None or known.ended:
+                self._sessions[info.session] = Session(info, now, monotonic + SESSION_TERM)
+                return True
+            known.info = info
+            known.deadline = monotonic + SESSION_TERM
+            return False
+
+    def is_open(self, session: str) -> bool:
+        """Whether there is such a session, and it has not ended."""
+        with self._lock:
+            return self._get(session) is not None
+
+    def end(self, session: str) -> None:
+        """Ends a session, if there is one, and its waiting calls. `remove` follows."""
+        with self._lock:
+            found = self._sessions.get(session)
+            if found is not None:
+                self._end(found)
+
+    def end_overdue(self, monotonic: float) -> list[str]:
+        """Ends the sessions whose term is over, in the same moment as they are judged. Names them again
+        until they are removed."""
+        with self._lock:
+            overdue = [key for key, session in self._sessions.items() if session.deadline <= monotonic]
+            for key in overdue:
+                self._end(self._sessions[key])
+            return overdue
+
+    def remove(self, session: str) -> None:
+        """Forgets a session that has ended, unless it was opened again."""
+        with self._lock:
+            if self._get(session) is None:
+                self._sessions.pop(session, None)
+
+    def renew(self, session: str, monotonic: float, draining: bool, waiter: Waiter | None) -> Session:
+        """Gives a session a fresh term; its older waiting renew, if any, ends. Raises `SessionLost`."""
+        with self._lock:
+            found = self._find(session)
+            found.deadline = monotonic + SESSION_TERM
+            if found.renewing is not None:
+                found.renewing.wake()
+            found.renewing = waiter
+            if draining and not found.draining:
+                found.draining = True
+                self._wake(found)
+            return found
+
+    def enter(self, claim: Claim, parked: Parked | None) -> SlotState | None:
+        """Notes a slot's call. None if it comes too late: a later call of the slot was already here. An
+        earlier call that still waits ends with nothing. Raises `SessionLost`, `BadRequest` for a dead child.
+        """
+        with self._lock:
+            slots = self._find(claim.slot.session).slots
+            slot = slots.get(claim.slot.index) or SlotState(claim.slot.incarnation)
+            if claim.slot.incarnation < slot.incarnation:
+                raise BadRequest(
+                    f"slot {claim.slot.index} has incarnation {slot.incarnation} or later by now, "
+                    f"{claim.slot.incarnation} is dead",
+                    hint="a child that takes over a slot has a higher incarnation",
+                )
+            if claim.slot.incarnation == slot.incarnation and claim.call <= slot.call:
+                return None
+            slot.wake()
+            if slot.incarnation < claim.slot.incarnation:
+                slot = SlotState(claim.slot.incarnation)
+            slot.call = claim.call
+            slot.parked = parked
+            slots[claim.slot.index] = slot
+            return slot
+
+    def is_latest(self, claim: Claim) -> bool:
+        """Whether a slot's call is the last we heard of it: its child lives, its session is open."""
+        with self._lock:
+            session = self._get(claim.slot.session)
+            return session is not None and self._is_latest(session, claim)
+
+    def may_take(self, claim: Claim) -> bool:
+        """Whether a slot's call should still get tasks: as `is_latest`, and its session stays."""
+        with self._lock:
+            session = self._get(claim.slot.session)
+            return session is not None and not session.draining and self._is_latest(session, claim)
+
+    def note_given(self, claim: Claim, slot: SlotState, leases: set[Lease]) -> None:
+        """What the slot holds now, unless a later call of it is at work."""
+        with self._lock:
+            if slot.call == claim.call:
+                slot.given = leases
+
+    def bury(self, slot: Slot) -> None:
+        """A child is dead: its late words are not heard. Its successor is another incarnation."""
+        with self._lock:
+            session = self._get(slot.session)
+            if session is None:
+                return
+            known = session.slots.get(slot.index) or SlotState(slot.incarnation)
+            if known.incarnation <= slot.incarnation:
+                session.slots[slot.index] = SlotState(slot.incarnation + 1)
+                known.wake()
+
+    def grant(self, until: float) -> None:
+        """No session's term is over before `until`, by the monotonic clock."""
+        with self._lock:
+            for session in self._sessions.values():
+                session.deadline = max(session.deadline, until)
+
+    def next_deadline(self) -> float | None:
+        """When the first session's term is over, by the monotonic clock."""
+        with self._lock:
+            return min((s.deadline for s in self._sessions.values()), default=None)
+
+    def unserved(self, types: Iterable[str]) -> list[str]:
+        """Which of `types` no connected pool serves."""
+        with self._lock:
+            stay = [s for s in self._sessions.values() if not s.draining and not s.ended]
+            served = {name for session in stay for name in session.info.types}
+        return [name for name in dict.fromkeys(types) if name not in served]
+
+    def status(self) -> list[WorkerStatus]:
+        """All sessions, oldest first."""
+        with self._lock:
+            found = [s.status() for s in self._sessions.values() if not s.ended]
+        return sorted(found, key=lambda s: (s.since, s.session))
+
+    def wake_all(self) -> None:
+        """Ends all waiting renews: the manager stops. (Waiting takers are woken by `Takers`.)"""
+        with self._lock:
+            for session in self._sessions.values():
+                if session.renewing is not None:
+                    session.renewing.wake()
+
+    def _get(self, session: str) -> Session | None:
+        found = self._sessions.get(session)
+        return found if found is not None and not found.ended else None
+
+    def _find(self, session: str) -> Session:
+        found = self._get(session)
+        if found is None:
+            raise SessionLost(f"session {session[:64]!r} is not known here", hint="attach again")
+        return found
+
+    @staticmethod
+    def _is_latest(session: Session, claim: Claim) -> bool:
+        slot = session.slots.get(claim.slot.index)
+        return slot is not None and (slot.incarnation, slot.call) == (claim.slot.incarnation, claim.call)
+
+    def _end(self, session: Session) -> None:
+        session.ended = True
+        self._wake(session)
+
+    def _wake(self, session: Session) -> None:
+        if session.renewing is not None:
+            session.renewing.wake()
+        for slot in session.slots.values():
+            slot.wake()

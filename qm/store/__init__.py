@@ -1,0 +1,61 @@
+"""Keeping tasks: the `Store` protocol in `base`, a folder per store, and `sql` with their queries."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final, Literal
+
+from qm.errors import BadRequest
+from qm.store.base import Store
+
+Durability = Literal["full", "relaxed"]
+
+_KINDS: Final = "give sqlite:PATH, or memory: to keep nothing"
+
+__all__ = ["Durability", "Store", "open_store"]
+
+
+def open_store(url: str, durability: Durability = "full") -> Store:
+    """The store at `url`: ``sqlite:PATH`` (or ``sqlite:///absolute/path``), or ``memory:``.
+
+    `durability`: "full", what is acknowledged survives a power cut; "relaxed", a power cut may undo the last
+    moments. Raises `BadRequest` for any other URL, and what the store raises when it opens.
+    """
+    scheme, colon, place = url.partition(":")
+    if not colon:
+        raise BadRequest(f"{_shown(url)} is not a store", hint=_KINDS)
+    if scheme == "memory":
+        if place.strip("/"):
+            raise BadRequest(f"memory: takes no path, not {place!r}", hint=_KINDS)
+        from qm.store.memory import MemoryStore
+
+        return MemoryStore()
+    if scheme == "sqlite":
+        from qm.store.sqlite import SQLiteStore
+
+        return SQLiteStore.open(_path(place), durability=durability)
+    if scheme in ("postgres", "postgresql"):
+        raise BadRequest("this version has no PostgreSQL store yet", hint=_KINDS)
+    raise BadRequest(f"there is no store of the kind {_shown(scheme)}", hint=_KINDS)
+
+
+def _path(place: str) -> str:
+    """The file in a URL. After ``//`` comes a host's name, which a file does not have."""
+    if place.startswith("//"):
+        host, slash, rest = place[2:].partition("/")
+        if host or not slash:
+            raise BadRequest(
+                f"sqlite:{place} names a host", hint="write sqlite:PATH or sqlite:///absolute/path"
+            )
+        place = slash + rest
+    if not place.strip("/") or place.endswith("/") or "\0" in place:
+        raise BadRequest(f"sqlite:{place} names no file", hint="write sqlite:PATH, as in sqlite:queue.db")
+    if place.startswith(":"):
+        raise BadRequest(f"sqlite:{place} is not a file", hint="for a store in memory: memory:")
+    return str(Path(place).expanduser())
+
+
+def _shown(url: str) -> str:
+    """What is safe to repeat: a mistyped URL can carry a password."""
+    return repr(re.sub(r"//[^/@]*@", "//***@", url)[:80])

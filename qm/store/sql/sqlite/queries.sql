@@ -1,0 +1,275 @@
+-- known --
+WITH given (id) AS (VALUES (?) /* rows */)
+SELECT tasks.id, tasks.digest FROM given JOIN tasks ON tasks.id = given.id
+UNION ALL
+SELECT tombstones.id, tombstones.digest FROM given JOIN tombstones ON tombstones.id = given.id
+
+-- add --
+INSERT INTO tasks (n, id, type, state, priority, seq, digest, added, due, attempts, timeout, keep, input_size)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /* rows */
+
+-- add_input --
+INSERT INTO inputs (n, data) VALUES (?, ?) /* rows */
+
+-- heads --
+-- The next tasks of some types. Each type's line is walked from its head only as far as the limit reaches.
+WITH heads AS MATERIALIZED (
+    SELECT n FROM tasks
+    WHERE state = 'waiting' AND type IN (VALUES (?) /* rows */)
+    ORDER BY priority DESC, seq
+    LIMIT ?
+)
+SELECT t.n, t.id, t.attempt, t.type, inputs.data, t.failures,
+       coalesce(t.timeout, types.timeout, ?), t.added, t.priority
+FROM heads
+JOIN tasks AS t ON t.n = heads.n
+JOIN inputs ON inputs.n = t.n
+LEFT JOIN types ON types.type = t.type
+ORDER BY t.priority DESC, t.seq
+
+-- take --
+WITH given (n, lease) AS (VALUES (?, ?) /* rows */),
+     call (session, slot, incarnation, worker, now) AS (VALUES (?, ?, ?, ?, ?))
+UPDATE tasks SET
+    state = 'running', attempt = attempt + 1, lease = given.lease,
+    session = call.session, slot = call.slot, incarnation = call.incarnation, worker = call.worker,
+    started = call.now, progress = NULL, note = NULL
+FROM given, call
+WHERE tasks.n = given.n AND tasks.state = 'waiting'
+
+-- finish --
+WITH given (id, attempt, lease, size) AS (VALUES (?, ?, ?, ?) /* rows */),
+     call (now, keep) AS (VALUES (?, ?))
+UPDATE tasks SET
+    state = 'done', reason = NULL, output_size = given.size,
+    ended = call.now,
+    expires = call.now + coalesce(
+        tasks.keep, (SELECT types.keep FROM types WHERE types.type = tasks.type), call.keep)
+FROM given, call
+WHERE tasks.id = given.id AND tasks.state = 'running'
+  AND tasks.attempt = given.attempt AND tasks.lease = given.lease
+RETURNING n, id, type, attempt, lease, session, slot, worker, started
+
+-- finish_output --
+INSERT INTO outputs (n, data) VALUES (?, ?) /* rows */
+
+-- fail, retry --
+-- `state` is policy's word: scheduled (due set), waiting (at the tail: seq set) or failed (reason set).
+WITH given (id, attempt, lease, state, due, seq, reason) AS (VALUES (?, ?, ?, ?, ?, ?, ?) /* rows */),
+     call (now, keep) AS (VALUES (?, ?))
+UPDATE tasks SET
+    state = given.state, failures = failures + 1,
+    due = given.due, seq = coalesce(given.seq, tasks.seq), reason = given.reason,
+    ended = CASE given.state WHEN 'failed' THEN call.now END,
+    expires = CASE given.state WHEN 'failed' THEN call.now + coalesce(
+        tasks.keep, (SELECT types.keep FROM types WHERE types.type = tasks.type), call.keep) END
+FROM given, call
+WHERE tasks.id = given.id AND tasks.state = 'running'
+  AND tasks.attempt = given.attempt AND tasks.lease = given.lease
+RETURNING n, id, type, attempt, lease, session, slot, worker, started
+
+-- release --
+WITH given (id, attempt, lease) AS (VALUES (?, ?, ?) /* rows */)
+UPDATE tasks SET state = 'waiting'
+FROM given
+WHERE tasks.id = given.id AND tasks.state = 'running'
+  AND tasks.attempt = given.attempt AND tasks.lease = given.lease
+RETURNING n, id, type, attempt, lease, session, slot, worker, started
+
+-- recover --
+-- `state` is policy's word: waiting (at the old place) or failed (reason set).
+WITH given (id, attempt, lease, state, reason, crashes, lost) AS (VALUES (?, ?, ?, ?, ?, ?, ?) /* rows */),
+     call (now, keep) AS (VALUES (?, ?))
+UPDATE tasks SET
+    state = given.state, reason = given.reason,
+    crashes = tasks.crashes + given.crashes, lost = tasks.lost + given.lost,
+    ended = CASE given.state WHEN 'failed' THEN call.now END,
+    expires = CASE given.state WHEN 'failed' THEN call.now + coalesce(
+        tasks.keep, (SELECT types.keep FROM types WHERE types.type = tasks.type), call.keep) END
+FROM given, call
+WHERE tasks.id = given.id AND tasks.state = 'running'
+  AND tasks.attempt = given.attempt AND tasks.lease = given.lease
+RETURNING n, id, type, attempt, lease, session, slot, worker, started
+
+-- record --
+INSERT INTO attempts (n, attempt, lease, verb, outcome, session, slot, worker, started, ended, cause, error)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /* rows */
+
+-- settled --
+-- How the leases that no longer hold were settled.
+WITH given (id, attempt, lease) AS (VALUES (?, ?, ?) /* rows */)
+SELECT given.id, given.attempt, given.lease, attempts.verb
+FROM given
+JOIN tasks ON tasks.id = given.id
+JOIN attempts ON attempts.n = tasks.n AND attempts.attempt = given.attempt AND attempts.lease = given.lease
+
+-- progress --
+WITH given (id, attempt, lease, progress, note) AS (VALUES (?, ?, ?, ?, ?) /* rows */)
+UPDATE tasks SET progress = given.progress, note = given.note
+FROM given
+WHERE tasks.id = given.id AND tasks.state = 'running'
+  AND tasks.attempt = given.attempt AND tasks.lease = given.lease
+RETURNING id, attempt, lease
+
+-- states --
+WITH given (id) AS (VALUES (?) /* rows */)
+SELECT tasks.id, tasks.state, tasks.type, tasks.n, tasks.digest
+FROM given JOIN tasks ON tasks.id = given.id
+
+-- cancel --
+WITH given (n) AS (VALUES (?) /* rows */),
+     call (now, keep) AS (VALUES (?, ?))
+UPDATE tasks SET
+    state = 'cancelled', due = NULL, ended = call.now,
+    expires = call.now + coalesce(
+        tasks.keep, (SELECT types.keep FROM types WHERE types.type = tasks.type), call.keep)
+FROM given, call
+WHERE tasks.n = given.n AND tasks.state IN ('blocked', 'scheduled', 'waiting')
+
+-- requeue --
+WITH given (n, seq) AS (VALUES (?, ?) /* rows */)
+UPDATE tasks SET
+    state = 'waiting', seq = given.seq, failures = 0, crashes = 0, lost = 0,
+    ended = NULL, expires = NULL, reason = NULL
+FROM given
+WHERE tasks.n = given.n AND tasks.state = 'failed'
+
+-- bury_id --
+INSERT INTO tombstones (id, digest, until) VALUES (?, ?, ?) /* rows */
+ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, until = excluded.until
+
+-- forget_attempts --
+DELETE FROM attempts WHERE n IN (VALUES (?) /* rows */)
+
+-- forget_inputs --
+DELETE FROM inputs WHERE n IN (VALUES (?) /* rows */)
+
+-- forget_outputs --
+DELETE FROM outputs WHERE n IN (VALUES (?) /* rows */)
+
+-- forget --
+DELETE FROM tasks WHERE n IN (VALUES (?) /* rows */)
+
+-- due --
+SELECT n, type FROM tasks WHERE state = 'scheduled' AND due <= ? ORDER BY due, n LIMIT ?
+
+-- promote --
+WITH given (n, seq) AS (VALUES (?, ?) /* rows */)
+UPDATE tasks SET state = 'waiting', due = NULL, seq = given.seq
+FROM given
+WHERE tasks.n = given.n AND tasks.state = 'scheduled'
+
+-- next_due --
+SELECT min(due) FROM tasks WHERE state = 'scheduled'
+
+-- expired --
+SELECT id, state, type, n, digest FROM tasks WHERE expires <= ? ORDER BY expires, n LIMIT ?
+
+-- expire_ids --
+DELETE FROM tombstones WHERE id IN (SELECT id FROM tombstones WHERE until <= ? ORDER BY until, id LIMIT ?)
+
+-- next_expiry --
+SELECT min(expires) FROM tasks WHERE expires IS NOT NULL
+
+-- attach --
+INSERT INTO sessions (session, host, pid, processes, types, attached) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (session) DO UPDATE SET
+    host = excluded.host, pid = excluded.pid, processes = excluded.processes, types = excluded.types
+
+-- attach_types --
+INSERT INTO types (type, attempts, timeout, keep) VALUES (?, ?, ?, ?) /* rows */
+ON CONFLICT (type) DO UPDATE SET
+    attempts = excluded.attempts, timeout = excluded.timeout, keep = excluded.keep
+
+-- holds_any --
+SELECT EXISTS (SELECT 1 FROM tasks WHERE state = 'running' AND session = ?)
+
+-- detach --
+DELETE FROM sessions WHERE session = ?
+
+-- worker --
+SELECT host, pid FROM sessions WHERE session = ?
+
+-- sessions --
+SELECT session, host, pid, processes, types FROM sessions ORDER BY session
+
+-- held_by_session --
+SELECT t.id, t.attempt, t.lease, t.type, t.failures, t.crashes, t.lost,
+       coalesce(t.attempts, types.attempts), t.started
+FROM tasks AS t LEFT JOIN types ON types.type = t.type
+WHERE t.state = 'running' AND t.session = ?
+ORDER BY t.started, t.priority DESC, t.seq
+
+-- held --
+SELECT t.id, t.attempt, t.lease, t.type, t.failures, t.crashes, t.lost,
+       coalesce(t.attempts, types.attempts), t.started
+FROM tasks AS t LEFT JOIN types ON types.type = t.type
+WHERE t.state = 'running' AND t.session = ? AND t.slot = ? AND t.incarnation = ?
+ORDER BY t.started, t.priority DESC, t.seq
+
+-- leased --
+WITH given (id, attempt, lease) AS (VALUES (?, ?, ?) /* rows */)
+SELECT t.id, t.attempt, t.lease, t.type, t.failures, t.crashes, t.lost,
+       coalesce(t.attempts, types.attempts), t.started
+FROM given
+JOIN tasks AS t ON t.id = given.id AND t.state = 'running' AND t.attempt = given.attempt
+    AND t.lease = given.lease
+LEFT JOIN types ON types.type = t.type
+
+-- get --
+SELECT t.n, t.id, t.type, inputs.data, t.state, outputs.data, t.reason, t.priority, t.attempt, t.attempts,
+       t.failures, t.crashes, t.lost, t.added, t.due, t.started, t.ended, t.expires, t.timeout, t.worker,
+       t.progress, t.note, t.input_size, t.output_size, attempts.error
+FROM tasks AS t
+JOIN inputs ON inputs.n = t.n
+LEFT JOIN outputs ON outputs.n = t.n
+LEFT JOIN attempts ON attempts.n = t.n AND attempts.attempt = t.attempt
+WHERE t.id = ?
+
+-- page --
+-- The tasks of one page of a list, by number; payloads too large to list are left out.
+SELECT t.n, t.id, t.type, iif(t.input_size <= ?, inputs.data, x''), t.state,
+       iif(t.output_size <= ?, outputs.data, NULL), t.reason, t.priority, t.attempt, t.attempts,
+       t.failures, t.crashes, t.lost, t.added, t.due, t.started, t.ended, t.expires, t.timeout, t.worker,
+       t.progress, t.note, t.input_size, t.output_size, attempts.error
+FROM tasks AS t
+JOIN inputs ON inputs.n = t.n
+LEFT JOIN outputs ON outputs.n = t.n
+LEFT JOIN attempts ON attempts.n = t.n AND attempts.attempt = t.attempt
+WHERE t.n = ?
+
+-- list_waiting --
+-- In the order in which they would run; a page begins behind (priority, seq).
+SELECT n, priority, seq FROM tasks
+WHERE state = 'waiting' AND type IN (VALUES (?) /* rows */)
+  AND priority <= ? AND NOT (priority = ? AND seq <= ?)
+ORDER BY priority DESC, seq LIMIT ?
+
+-- list_scheduled --
+SELECT n, due, n FROM tasks
+WHERE state = 'scheduled' AND due >= ?1 AND NOT (due = ?1 AND n <= ?2) AND (?3 IS NULL OR type = ?3)
+ORDER BY due, n LIMIT ?4
+
+-- list_blocked --
+SELECT n, n, 0 FROM tasks
+WHERE state = 'blocked' AND n > ?1 AND (?2 IS NULL OR type = ?2)
+ORDER BY n LIMIT ?3
+
+-- list_running --
+SELECT n, n, 0 FROM tasks
+WHERE state = 'running' AND n > ?1 AND (?2 IS NULL OR type = ?2)
+ORDER BY n LIMIT ?3
+
+-- list_ended --
+SELECT n, ended, n FROM tasks
+WHERE ended <= ?1 AND NOT (ended = ?1 AND n >= ?2) AND state IN (?3, ?4, ?5) AND (?6 IS NULL OR type = ?6)
+ORDER BY ended DESC, n DESC LIMIT ?7
+
+-- counts --
+SELECT type, state, tasks FROM counts
+
+-- set_counts --
+INSERT OR REPLACE INTO counts (type, state, tasks) VALUES (?, ?, ?) /* rows */
+
+-- reserve_numbers --
+UPDATE numbers SET reserved = reserved + ? RETURNING reserved

@@ -1,0 +1,74 @@
+"""A connection that runs the named queries of `qm.store.sql`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, TypeAlias
+
+import apsw
+
+from qm.errors import BadRequest
+from qm.store.sql import queries
+
+Row: TypeAlias = tuple[Any, ...]
+
+#: Rows per statement. Larger batches are cut: a statement's text is only kept prepared up to 16 KiB.
+CHUNK: Final = 128
+
+
+class Connection:
+    """One SQLite connection and its prepared statements. Used by one thread at a time."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self.db = db
+        self._queries = queries("sqlite")
+
+    def execute(self, sql: str) -> None:
+        """Runs SQL that is not a named query: BEGIN, COMMIT, pragmas."""
+        self.db.execute(sql)
+
+    def run(self, name: str, args: Sequence[Any] = ()) -> list[Row]:
+        """The rows of the named query. Raises `BadRequest` where a CHECK refuses a value."""
+        return list(self.iterate(name, args))
+
+    def iterate(self, name: str, args: Sequence[Any] = ()) -> Iterator[Row]:
+        """As `run`, row by row."""
+        try:
+            yield from self.db.execute(self._queries[name].text(), args)
+        except apsw.ConstraintError as error:
+            raise _refused(error) from error
+
+    def iterate_rows(self, name: str, values: Sequence[Any], extra: Row = ()) -> Iterator[Row]:
+        """The rows of the named query, one by one; each of `values` is a row of its template."""
+        yield from self.db.execute(self._queries[name].text(len(values)), (*values, *extra))
+
+    def run_many(self, name: str, rows: Iterable[Row], extra: Row = ()) -> list[Row]:
+        """The rows of the named query over a batch: `rows` fill its row template, `extra` what follows."""
+        found: list[Row] = []
+        query = self._queries[name]
+        for chunk in _chunks(rows):
+            args = [value for row in chunk for value in row]
+            try:
+                found.extend(self.db.execute(query.text(len(chunk)), (*args, *extra)))
+            except apsw.ConstraintError as error:
+                raise _refused(error) from error
+        return found
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self.db.close()
+
+
+def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Batches of CHUNK rows; the rest in powers of two, so that few different statements are prepared."""
+    rest = list(rows)
+    size = CHUNK
+    while rest:
+        while size > len(rest):
+            size //= 2
+        yield rest[:size]
+        rest = rest[size:]
+
+
+def _refused(error: apsw.ConstraintError) -> BadRequest:
+    return BadRequest(f"the store refused a value: {error}")

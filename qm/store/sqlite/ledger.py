@@ -1,0 +1,120 @@
+"""What the store keeps in memory beside the file: the counts, and the next free number."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from qm.store.sqlite.connection import Connection
+from qm.task import State
+
+#: Numbers reserved at a time: a write every half million tasks; a restart skips at most a million of 2^63.
+#: Half of it is always at hand, far more than one transaction can use.
+_BLOCK: Final = 1 << 20
+
+_Key = tuple[str, State]
+
+
+class Ledger:
+    """Counts by type and state, and numbers that only rise. Changed only under the writer's turn."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._totals: dict[_Key, int] = {
+            (name, State(state)): tasks for name, state, tasks in connection.run("counts")
+        }
+        self._next = self._reserved = 0
+
+    def counts(self) -> dict[str, dict[State, int]]:
+        """The counts as last committed."""
+        found: dict[str, dict[State, int]] = {}
+        for (name, state), tasks in tuple(self._totals.items()):
+            if tasks:
+                found.setdefault(name, {})[state] = tasks
+        return found
+
+    def entry(self) -> Entry:
+        """A new transaction's differences."""
+        return Entry(self, self._connection)
+
+    def top_up(self) -> None:
+        """Reserves numbers ahead of need. Called between transactions: a rollback must not undo it."""
+        if self._reserved - self._next < _BLOCK // 2:
+            self._reserved = self._connection.run("reserve_numbers", (_BLOCK,))[0][0]
+            self._next = max(self._next, self._reserved - _BLOCK)
+
+    def number(self) -> int:
+        """A number larger than every one before. One that is rolled back is never used again."""
+        self._next += 1
+        return self._next
+
+    def total(self, key: _Key) -> int:
+        """The count of one type and state as last committed."""
+        return self._totals.get(key, 0)
+
+    def apply(self, differences: dict[_Key, int]) -> None:
+        """Adds what a transaction has committed."""
+        for key, difference in differences.items():
+            self._totals[key] = self._totals.get(key, 0) + difference
+
+
+class Entry:
+    """The differences of one transaction."""
+
+    def __init__(self, ledger: Ledger, connection: Connection) -> None:
+        self._ledger = ledger
+        self._connection = connection
+        self._differences: dict[_Key, int] = {}
+
+    def move(self, name: str, source: State | None, target: State | None, tasks: int = 1) -> None:
+        """Notes that tasks of a type went from one state to another; None is outside."""
+        if source is not None:
+            self._add((name, source), -tasks)
+        if target is not None:
+            self._add((name, target), tasks)
+
+    def number(self) -> int:
+        """See `Ledger.number`."""
+        return self._ledger.number()
+
+    def counts(self) -> dict[str, dict[State, int]]:
+        """The counts as this transaction sees them."""
+        found = self._ledger.counts()
+        for (name, state), difference in self._differences.items():
+            by_state = found.setdefault(name, {})
+            by_state[state] = by_state.get(state, 0) + difference
+        return {name: {s: n for s, n in states.items() if n} for name, states in found.items()}
+
+    def waiting(self, name: str) -> int:
+        """How many tasks of a type wait, as this transaction sees it."""
+        key = (name, State.WAITING)
+        return self._ledger.total(key) + self._differences.get(key, 0)
+
+    def mark(self) -> dict[_Key, int]:
+        """The differences so far, to return to."""
+        return dict(self._differences)
+
+    def reset(self, mark: dict[_Key, int]) -> None:
+        """Back to a mark."""
+        self._differences = mark
+
+    def write(self) -> None:
+        """Writes the changed counts; part of the transaction."""
+        changed = [
+            (name, state.value, self._ledger.total((name, state)) + difference)
+            for (name, state), difference in self._differences.items()
+            if difference
+        ]
+        self._connection.run_many("set_counts", changed)
+
+    def apply(self) -> None:
+        """After the commit."""
+        self._ledger.apply(self._differences)
+
+    def _add(self, key: _Key, tasks: int) -> None:
+        self._differences[key] = self._differences.get(key, 0) + tasks
+
+
+def random_token() -> int:
+    """64 random bits as SQLite keeps them: a signed integer."""
+    return int.from_bytes(os.urandom(8), "big", signed=True)

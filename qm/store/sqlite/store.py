@@ -1,0 +1,152 @@
+"""The store's door: opens the file, begins transactions, answers questions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import apsw
+
+from qm.errors import NotCommitted, StoreError
+from qm.messages import ListQuery, PackedPage, Slot, WorkerInfo
+from qm.store.base import Alone, Held
+from qm.store.sqlite.connection import Connection
+from qm.store.sqlite.file import FileLock, open_reader, open_writer
+from qm.store.sqlite.ledger import Entry, Ledger
+from qm.store.sqlite.reading import SQLiteReader
+from qm.store.sqlite.transaction import SQLiteTransaction
+from qm.task import Lease, PackedTask, State
+
+Durability = Literal["full", "relaxed"]
+
+
+class SQLiteStore(Alone):
+    """Tasks in one SQLite file. One process owns it; its threads share one writing connection and take turns,
+    while reads go by connections of their own and wait for nobody.
+    """
+
+    kind: str = "sqlite"
+
+    def __init__(self, path: Path, lock: FileLock, db: apsw.Connection, durability: Durability) -> None:
+        self.path = path
+        self._file_lock = lock
+        self._connection = Connection(db)
+        self._relaxed = durability == "relaxed"
+        self._synced: bool | None = None
+        self._turn = threading.Lock()
+        self._ledger = Ledger(self._connection)
+        self._readers: list[SQLiteReader] = []
+        self._closed = False
+
+    @classmethod
+    def open(cls, path: Path | str, *, durability: Durability = "full") -> SQLiteStore:
+        """Opens the store at `path`, or makes it.
+
+        `durability` "full": what is acknowledged survives a power cut. "relaxed": a power cut may undo the
+        last moments; a crash of the program still loses nothing. Raises what `qm.store.sqlite.file` raises.
+        """
+        path = Path(path)
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = FileLock(path)
+        except OSError as error:
+            raise StoreError(f"cannot open the store {path}: {error.strerror}") from error
+        try:
+            return cls(path, lock, open_writer(path), durability)
+        except BaseException:
+            lock.release()
+            raise
+
+    @contextmanager
+    def begin(self, *, sync: bool = True) -> Iterator[SQLiteTransaction]:
+        with self._turn:
+            self._check_open()
+            self._set_synchronous(sync and not self._relaxed)
+            self._ledger.top_up()
+            self._connection.execute("BEGIN IMMEDIATE")
+            entry = self._ledger.entry()
+            try:
+                yield SQLiteTransaction(self._connection, entry)
+                self._commit(entry)
+            except BaseException:
+                if self._connection.db.in_transaction:  # some errors have rolled it back already
+                    self._connection.execute("ROLLBACK")
+                raise
+            entry.apply()
+
+    def get(self, ids: Sequence[str]) -> Generator[PackedTask | None, None, None]:
+        with self._reader() as reader:
+            yield from reader.get(ids)
+
+    def list(self, query: ListQuery) -> PackedPage:
+        with self._reader() as reader, reader.snapshot():
+            return reader.list(query)
+
+    def counts(self) -> dict[str, dict[State, int]]:
+        return self._ledger.counts()
+
+    def held(self, slot: Slot | None = None, *, session: str | None = None) -> Sequence[Held]:
+        with self._reader() as reader:
+            return reader.held(slot, session=session)
+
+    def leased(self, leases: Sequence[Lease]) -> Sequence[Held | None]:
+        with self._reader() as reader:
+            return reader.leased(leases)
+
+    def sessions(self) -> Sequence[WorkerInfo]:
+        with self._reader() as reader:
+            return reader.sessions()
+
+    def next_due(self) -> float | None:
+        with self._reader() as reader:
+            return reader.next_due()
+
+    def next_expiry(self) -> float | None:
+        with self._reader() as reader:
+            return reader.next_expiry()
+
+    def close(self) -> None:
+        with self._turn:
+            if self._closed:
+                return
+            self._closed = True
+            while self._readers:
+                self._readers.pop().connection.close()
+            self._connection.close()  # the last connection checkpoints the log and removes it
+            self._file_lock.release()
+
+    def _commit(self, entry: Entry) -> None:
+        try:
+            entry.write()
+            self._connection.execute("COMMIT")
+        except apsw.Error as error:
+            raise NotCommitted(f"the store could not commit: {error}", hint="try again") from error
+
+    def _set_synchronous(self, full: bool) -> None:
+        """The level cannot change inside a transaction; changing it between two costs microseconds."""
+        if full is not self._synced:
+            self._connection.execute(f"PRAGMA synchronous = {'FULL' if full else 'NORMAL'}")
+            self._synced = full
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError("the store is closed")
+
+    @contextmanager
+    def _reader(self) -> Iterator[SQLiteReader]:
+        """A reading connection from the pool. list.pop and append are atomic, so it needs no lock."""
+        self._check_open()
+        try:
+            reader = self._readers.pop()
+        except IndexError:
+            reader = SQLiteReader(Connection(open_reader(self.path)), self._ledger.counts)
+        try:
+            yield reader
+        finally:
+            if self._closed:
+                reader.connection.close()
+            else:
+                self._readers.append(reader)

@@ -1,0 +1,90 @@
+"""host:port in words and as sockets."""
+
+from __future__ import annotations
+
+import encodings.idna  # noqa: F401 - the resolver imports it, and a fork in that moment would leave half of it
+import ipaddress
+import re
+import socket
+import struct
+from typing import Final, NamedTuple
+
+from qm.errors import BadRequest
+
+#: A host and perhaps a port; an IPv6 address in brackets. (Alone it needs none, but has too many colons.)
+_ADDRESS: Final = re.compile(r"(?:\[(?P<v6>.+)\]|(?P<host>[^:]*))(?::(?P<port>[0-9]{1,5}))?")
+_NAME: Final = re.compile(r"[\w.-]+")
+
+#: Waiting connections: a whole fleet that reconnects at once after a restart.
+_BACKLOG: Final = 1024
+
+#: A dead host is noticed after 15 + 3 * 5 s of silence, or after 30 s with unacknowledged data.
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+
+#: Seconds that a peer may leave our data unread before its connection is given up.
+_SEND_TIMEOUT: Final = 30
+
+
+class Address(NamedTuple):
+    """Where a manager listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def parse_address(text: str, default_port: int) -> Address:
+    """``host:port``, ``host``, ``:port`` (this machine), ``[v6]:port``. Raises `BadRequest`."""
+    host, port = text, default_port
+    if match := _ADDRESS.fullmatch(text):
+        host = match["v6"] or match["host"] or "127.0.0.1"
+        port = int(match["port"] or default_port)
+    if port > 65535 or not _is_host(host):
+        raise BadRequest(
+            f"{text[:80]!r} is not an address", hint="write it as HOST:PORT, for example 127.0.0.1:8090"
+        )
+    return Address(host, port)
+
+
+def _is_host(host: str) -> bool:
+    """Whether it is an address or a name. The resolver raises more than OSError for what is neither."""
+    try:
+        if ":" in host:
+            return ipaddress.IPv6Address(host).version == 6
+        return _NAME.fullmatch(host.encode("idna").decode()) is not None
+    except ValueError:
+        return False
+
+
+def listen(address: Address) -> socket.socket:
+    """A listening socket, IPv4 or IPv6 as the host is. Raises OSError."""
+    family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+    return socket.create_server(address, family=family, backlog=_BACKLOG)
+
+
+def connect(address: Address, timeout: float) -> socket.socket:
+    """A connected, tuned socket. Raises OSError."""
+    sock = socket.create_connection(address, timeout=timeout)
+    tune(sock)
+    return sock
+
+
+def tune(sock: socket.socket) -> None:
+    """No delay for short messages, and no eternal wait for a peer that is gone or does not read."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE.items():
+        sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_TIMEOUT, 0))

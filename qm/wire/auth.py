@@ -1,0 +1,88 @@
+"""Both ends prove that they know the authkey; neither says it.
+
+    server → client   "qm1" + 32 random bytes
+    client → server   32 random bytes + HMAC("client", both)
+    server → client   HMAC("server", both)
+
+HMAC-SHA256. The role in the message keeps a peer from sending our own proof back to us; fresh random bytes of
+both sides keep an old one from being replayed. A refused peer learns nothing: the connection just closes.
+Whoever is sent away for another reason is reset instead, so that it does not doubt its key.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import time
+from typing import Final
+
+from qm.errors import AuthFailed, BadRequest
+from qm.limits import KEY_MIN
+from qm.wire.frames import Connection, WireError
+
+_MAGIC: Final = b"qm1"
+_NONCE: Final = 32
+_PROOF: Final = 32
+
+#: Seconds for the whole handshake, not for each step.
+HANDSHAKE_DEADLINE: Final = 5.0
+
+
+def check_key(key: bytes) -> None:
+    """Raises `BadRequest` for a key too short to keep anybody out."""
+    if len(key) < KEY_MIN:
+        raise BadRequest(f"an authkey has at least {KEY_MIN} bytes, this one has {len(key)}")
+
+
+def admit(connection: Connection, key: bytes) -> None:
+    """The server's side. Raises `AuthFailed`, EOFError, `WireError`, OSError: close, and say nothing."""
+    deadline = time.monotonic() + HANDSHAKE_DEADLINE
+    ours = os.urandom(_NONCE)
+    connection.send_frame(_MAGIC + ours)
+    answer = bytes(connection.recv_frame(_left(deadline), limit=_NONCE + _PROOF))
+    theirs, proof = answer[:_NONCE], answer[_NONCE:]
+    if not hmac.compare_digest(proof, _prove(key, b"client", ours, theirs)):
+        raise AuthFailed("a peer with another key")
+    connection.send_frame(_prove(key, b"server", ours, theirs))
+
+
+def introduce(connection: Connection, key: bytes, name: str) -> None:
+    """The client's side; `name` is the manager in errors. Raises `AuthFailed`, TimeoutError, OSError."""
+    deadline = time.monotonic() + HANDSHAKE_DEADLINE
+    try:
+        server, ours = _challenge(connection, _left(deadline)), os.urandom(_NONCE)
+        connection.send_frame(ours + _prove(key, b"client", server, ours))
+        proof = bytes(connection.recv_frame(_left(deadline), limit=_PROOF))
+    except EOFError:
+        raise AuthFailed(
+            f"the manager at {name} refused the authkey",
+            hint="use that manager's key (--authkey-file)",
+        ) from None
+    except WireError as error:
+        raise AuthFailed(f"what answers at {name} is not a qmanager ({error})") from None
+    if not hmac.compare_digest(proof, _prove(key, b"server", server, ours)):
+        raise AuthFailed(f"what answers at {name} does not know our authkey")
+
+
+def _challenge(connection: Connection, timeout: float) -> bytes:
+    """The server's random bytes."""
+    size = len(_MAGIC) + _NONCE
+    try:
+        hello = bytes(connection.recv_frame(timeout, limit=size))
+    except EOFError:  # before it saw our key: it is stopping, or overrun
+        raise ConnectionError("closed before the handshake") from None
+    if len(hello) != size or not hello.startswith(_MAGIC):
+        raise WireError("another protocol")
+    return hello[len(_MAGIC) :]
+
+
+def _prove(key: bytes, role: bytes, server: bytes, client: bytes) -> bytes:
+    return hmac.digest(key, b"qm1 " + role + b"\0" + server + client, "sha256")
+
+
+def _left(deadline: float) -> float:
+    return max(0.001, deadline - time.monotonic())
+
+
+# OpenSSL sets itself up at its first digest, under a lock that a fork in that moment would leave locked.
+_prove(b"", b"", b"", b"")

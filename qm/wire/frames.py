@@ -1,0 +1,127 @@
+"""Messages over a socket: four bytes of length, big-endian, then as many bytes.
+
+The length is checked before anything is read into memory, the buffer grows only with what arrives, and a
+frame that has begun must be complete within a deadline: a peer can neither claim gigabytes nor hold a thread
+by sending a byte now and then. After any error the connection is out of step and must be closed.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+from typing import Final
+
+from qm.limits import FRAME_MAX
+
+_LENGTH: Final = struct.Struct("!I")
+
+#: One recv takes most frames whole.
+_CHUNK: Final = 65536
+
+#: Seconds from a frame's first byte to its last where nothing else bounds it: 4 MiB over a slow line.
+FRAME_DEADLINE: Final = 30.0
+
+#: Makes a close a reset instead of an orderly end.
+_RESET: Final = struct.pack("ii", 1, 0)
+
+
+class WireError(Exception):
+    """The peer does not speak our protocol: too large, cut off, not what was agreed."""
+
+
+class Connection:
+    """One end of a connection. Used by one thread at a time, but for `hang_up`, `end_reading` and `reset`."""
+
+    def __init__(self, sock: socket.socket, peer: str = "") -> None:
+        self.sock = sock
+        #: Who is at the other end, for logs.
+        self.peer = peer
+        self._rest: bytes | bytearray = b""
+        self._timeout: float | None = sock.gettimeout()
+
+    def fileno(self) -> int:
+        """The socket's descriptor, for polling."""
+        return self.sock.fileno()
+
+    def send_frame(self, frame: bytes, timeout: float | None = None) -> None:
+        """Sends one frame within `timeout` seconds (None: as long as the peer reads on). Raises OSError."""
+        self._set_timeout(timeout)
+        self.sock.sendall(_LENGTH.pack(len(frame)) + frame)
+
+    def recv_frame(self, timeout: float | None = None, limit: int = FRAME_MAX) -> memoryview:
+        """The next frame, whole within `timeout` seconds (None: waits for ever for it to begin).
+
+        Raises EOFError where the peer closed between frames, TimeoutError, `WireError`, OSError.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        data = self._rest
+        if not data:
+            self._set_timeout(timeout)
+            data = self.sock.recv(_CHUNK)
+            if not data:
+                raise EOFError("closed by the peer")
+        if len(data) < _LENGTH.size or len(data) < _LENGTH.size + _LENGTH.unpack_from(data)[0]:
+            data = self._complete(data, limit, deadline or time.monotonic() + FRAME_DEADLINE)
+        size = _LENGTH.unpack_from(data)[0]
+        if size > limit:
+            raise WireError(f"a frame of {size} bytes, the limit is {limit}")
+        end = _LENGTH.size + size
+        self._rest = data[end:]
+        return memoryview(data)[_LENGTH.size : end]
+
+    def hang_up(self) -> None:
+        """Ends the connection from another thread: whoever reads or writes it gets an error or EOF."""
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:  # not connected any more: what we wanted
+            return
+
+    def end_reading(self) -> None:
+        """From another thread: lets what is under way be answered, and then EOF be read."""
+        try:
+            self.sock.shutdown(socket.SHUT_RD)
+        except OSError:  # gone already
+            return
+
+    def reset(self) -> None:
+        """From another thread: ends the connection, and so that its peer sees a reset. An orderly end in the
+        middle of the handshake would tell an honest peer that its key is wrong."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.end_reading()
+
+    def close(self) -> None:
+        """Closes the socket."""
+        self.sock.close()
+
+    def _complete(self, data: bytes | bytearray, limit: int, deadline: float) -> bytearray:
+        """Reads on until the frame that `data` begins is whole."""
+        whole = bytearray(data)
+        missing = _LENGTH.size - len(whole)
+        if missing <= 0:
+            missing = self._missing(whole, limit)
+        while missing > 0:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError("a frame was not complete in time")
+            self._set_timeout(left)
+            chunk = self.sock.recv(min(max(missing, _LENGTH.size), 4 * _CHUNK))
+            if not chunk:
+                raise WireError("closed in the middle of a frame")
+            whole += chunk
+            missing = self._missing(whole, limit)
+        return whole
+
+    @staticmethod
+    def _missing(whole: bytearray, limit: int) -> int:
+        if len(whole) < _LENGTH.size:
+            return _LENGTH.size - len(whole)
+        size: int = _LENGTH.unpack_from(whole)[0]
+        if size > limit:
+            raise WireError(f"a frame of {size} bytes, the limit is {limit}")
+        return _LENGTH.size + size - len(whole)
+
+    def _set_timeout(self, seconds: float | None) -> None:
+        if seconds != self._timeout:  # it costs a system call
+            self.sock.settimeout(seconds)
+            self._timeout = seconds

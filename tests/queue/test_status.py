@@ -1,0 +1,62 @@
+"""status: how things stand."""
+
+from __future__ import annotations
+
+from qm.messages import Fail, Finish
+from qm.task import State
+from qm.testing.contract.samples import new
+from qm.version import __version__
+from tests.queue.bench import Bench
+
+
+def test_it_counts_in_the_words_of_the_original_and_in_ours(bench: Bench) -> None:
+    a, b, _ = bench.leases("a", "b", "c")
+    bench.queue.finish([Finish(a, b"")])
+    bench.queue.fail([Fail(b, b"", retryable=False)])
+    bench.add("d", new("e", "sms", delay=5.0), new("f", "sms"))
+    bench.queue.cancel(["f"])
+    status = bench.queue.status()
+    assert (status.wait, status.progress, status.done) == (2, 1, 3)
+    assert {state: n for state, n in status.states.items() if n} == {
+        State.SCHEDULED: 1,
+        State.WAITING: 1,
+        State.RUNNING: 1,
+        State.DONE: 1,
+        State.FAILED: 1,
+        State.CANCELLED: 1,
+    }
+    assert status.types["sms"] == {State.SCHEDULED: 1, State.CANCELLED: 1}
+
+
+def test_an_empty_queue_has_zeros_not_gaps(bench: Bench) -> None:
+    status = bench.queue.status()
+    assert status.states == dict.fromkeys(State, 0)
+    assert (status.wait, status.progress, status.done, status.types) == (0, 0, 0, {})
+    assert (status.workers, status.unserved) == ([], [])
+
+
+def test_it_says_who_and_when_it_is(bench: Bench) -> None:
+    started = bench.clock.now()
+    bench.clock.advance(60)
+    status = bench.queue.status()
+    assert (status.started, status.now) == (started, started + 60)
+    assert (status.version, status.store) == (__version__, "memory")
+
+
+def test_workers_are_shown_oldest_first(bench: Bench) -> None:
+    bench.attach("z")
+    bench.clock.advance(1)
+    bench.attach("b", ["fax"])
+    bench.attach("a", ["sms", "mail"])
+    workers = bench.queue.status().workers
+    assert [worker.session for worker in workers] == ["z", "a", "b"]
+    assert (workers[1].name, workers[1].processes, workers[1].types) == ("alpha:4711", 2, ["mail", "sms"])
+
+
+def test_a_type_is_unserved_while_tasks_wait_that_nobody_can_run(bench: Bench) -> None:
+    bench.add("a", new("b", "sms", delay=60.0))
+    assert bench.queue.status().unserved == ["mail"], "a scheduled task misses nobody yet"
+    bench.attach("pool", ["mail"])
+    assert bench.queue.status().unserved == []
+    bench.queue.detach("pool")
+    assert bench.queue.status().unserved == ["mail"]
