@@ -1,0 +1,48 @@
+"""The thread that reports what must be heard: dead children, and tasks taken back from them."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from qm.errors import QueueError
+
+_log = logging.getLogger(__name__)
+
+#: Seconds until a report that was refused is said again.
+_PAUSE: Final = 0.5
+
+
+class Courier(threading.Thread):
+    """Says reports in order, each until it is accepted, so that they outlive a restart of the manager."""
+
+    def __init__(self) -> None:
+        super().__init__(name="courier", daemon=True)
+        self._reports: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._gave_up = threading.Event()
+
+    def send(self, report: Callable[[], object]) -> None:
+        """Will call `report` until it raises no `QueueError`."""
+        self._reports.put(report)
+
+    def run(self) -> None:
+        while (report := self._reports.get()) is not None:
+            self._deliver(report)
+
+    def finish(self, seconds: float) -> None:
+        """Delivers what is left, for `seconds` at most, and ends."""
+        self._reports.put(None)
+        self.join(seconds)
+        self._gave_up.set()
+
+    def _deliver(self, report: Callable[[], object]) -> None:
+        while not self._gave_up.is_set():
+            try:
+                report()
+                return
+            except QueueError as error:
+                _log.warning("a report could not be delivered, trying again: %s", error)
+            self._gave_up.wait(_PAUSE)

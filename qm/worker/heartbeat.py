@@ -1,0 +1,72 @@
+"""The thread that keeps a pool's session alive."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from qm.client import Client
+from qm.clock import boottime
+from qm.errors import QueueError, SessionLost, Unreachable
+from qm.messages import WorkerInfo
+from qm.worker.page import Page
+
+_log = logging.getLogger(__name__)
+
+#: Seconds until trouble that is not a lost connection is tried again.
+_PAUSE: Final = 0.5
+
+
+class Heartbeat(threading.Thread):
+    """Renews the session by long polls, re-opens it when the manager has forgotten it, and writes into every
+    child's page until when it lives. Runs until `stop`; the manager may be away for as long as it likes."""
+
+    def __init__(
+        self, client: Client, info: WorkerInfo, term: float, pages: Callable[[], Iterable[Page]]
+    ) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self._client = client
+        self._info = info
+        self._term = term
+        self._pages = pages
+        self._stopped = threading.Event()
+        self.session_end = boottime() + term
+
+    def run(self) -> None:
+        while not self._stopped.is_set():
+            sent = boottime()
+            try:
+                self._client.renew(self._info.session, self._term / 3)
+                self._lives_until(sent + self._term)
+            except SessionLost:
+                self._attach()
+            except QueueError as error:
+                self._trouble(error)
+
+    def stop(self) -> None:
+        """Ends the thread; its call under way ends with the client."""
+        self._stopped.set()
+
+    def _attach(self) -> None:
+        sent = boottime()
+        try:
+            self._client.attach(self._info)
+            self._lives_until(sent + self._term)
+            _log.info("the session is open again")
+        except QueueError as error:
+            self._trouble(error)
+
+    def _trouble(self, error: QueueError) -> None:
+        if self._stopped.is_set():
+            return
+        level = logging.WARNING if isinstance(error, Unreachable) else logging.ERROR
+        _log.log(level, "the session could not be renewed, trying again: %s", error)
+        self._stopped.wait(_PAUSE)
+
+    def _lives_until(self, moment: float) -> None:
+        """Counted from when the answered call was sent: the manager's own term began later."""
+        self.session_end = moment
+        for page in self._pages():
+            page.session_end = moment

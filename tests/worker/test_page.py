@@ -1,0 +1,80 @@
+"""The page that a parent and its child share."""
+
+from __future__ import annotations
+
+import multiprocessing
+from multiprocessing.connection import Connection
+
+import pytest
+
+from qm.limits import TAKE_MAX
+from qm.task import Lease
+from qm.worker.page import Page
+
+LEASES = [Lease("order-42", 3, -(2**63)), Lease("x" * 64, 2**31, 2**63 - 1)]
+
+
+@pytest.fixture
+def page() -> Page:
+    return Page.create()
+
+
+def test_a_fresh_page_holds_and_runs_nothing(page: Page) -> None:
+    assert (page.held(), page.current(), page.draining, page.session_end) == ([], None, False, 0.0)
+
+
+def test_held_leases_are_read_back_exactly(page: Page) -> None:
+    page.hold(LEASES)
+    assert page.held() == LEASES
+
+
+def test_only_the_running_lease_is_current(page: Page) -> None:
+    page.hold(LEASES)
+    assert page.current() is None
+    page.start_running(1)
+    assert page.current() == LEASES[1]
+    page.stop_running()
+    assert page.current() is None
+
+
+def test_a_new_hold_forgets_what_ran(page: Page) -> None:
+    page.hold(LEASES)
+    page.start_running(1)
+    page.hold(LEASES[:1])
+    assert (page.held(), page.current()) == (LEASES[:1], None)
+
+
+def test_a_page_has_room_for_the_largest_take(page: Page) -> None:
+    leases = [Lease(f"{n:064}", n, n) for n in range(TAKE_MAX)]
+    page.hold(leases)
+    assert page.held() == leases
+
+
+def test_the_parents_fields_and_the_childs_do_not_touch(page: Page) -> None:
+    page.hold(LEASES)
+    page.start_running(0)
+    page.session_end = 12345.678
+    page.drain()
+    assert (page.held(), page.current()) == (LEASES, LEASES[0])
+    assert (page.session_end, page.draining) == (12345.678, True)
+
+
+def _child(page: Page, pipe: Connection) -> None:
+    page.hold(LEASES)
+    page.start_running(1)
+    pipe.send_bytes(b"draining" if page.draining else b"working")
+    pipe.recv_bytes()
+
+
+def test_a_spawned_child_and_its_parent_see_the_same_page_even_after_its_death(page: Page) -> None:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    page.drain()
+    child = context.Process(target=_child, args=(page, theirs))
+    child.start()
+    assert ours.recv_bytes() == b"draining"
+    child.kill()
+    child.join()
+    assert page.current() == LEASES[1]
+    ours.close()
+    theirs.close()
