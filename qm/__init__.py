@@ -1,1 +1,84 @@
-"""qmanager: a task queue that needs nothing but Python."""
+"""qmanager: a task queue that needs nothing but Python.
+
+    add ──► wake ──► take ──► execute ──► finish ──► get
+
+    your code            qmanager                         qmworker
+    ─────────            ────────                         ────────
+    Client.add ────────► queue.add ─► store
+                         queue.wake ─────────────────────► Client.exchange (waiting)
+                         queue.take ─► store ────────────► child: Operations.run
+                         queue.settle ─► store ◄────────── Client.exchange (result, and more please)
+    Client.get ◄──────── queue.get  ─► store
+
+`add` returns when the task is safely stored; a resend never makes a second one. A worker holds a task under a
+lease; only the current lease's result counts. When a worker dies, its tasks go to others.
+
+Where to read on: `qm.task` (the model), `qm.queue` (the steps), `qm.policy` (the decisions), `qm.store` (the
+keeping), `qm.wire` (the bytes), `qm.worker` (the pool).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Final
+
+from qm.version import __version__
+
+if TYPE_CHECKING:
+    from qm.client import Client, new_task
+    from qm.errors import (
+        NonRetryable,
+        NotFound,
+        QueueError,
+        TaskCancelled,
+        TaskFailed,
+        TimedOut,
+        Unreachable,
+    )
+    from qm.operations import Operations
+    from qm.payload import pack, unpack
+    from qm.task import Counts, Failure, Lease, State, Task
+    from qm.worker import Worker
+
+__all__ = [
+    "Client",
+    "Counts",
+    "Failure",
+    "Lease",
+    "NonRetryable",
+    "NotFound",
+    "Operations",
+    "QueueError",
+    "State",
+    "Task",
+    "TaskCancelled",
+    "TaskFailed",
+    "TimedOut",
+    "Unreachable",
+    "Worker",
+    "__version__",
+    "new_task",
+    "pack",
+    "unpack",
+]
+
+#: Where each public name lives. Loaded when it is asked for: `qmclient --version` needs no socket, and a
+#: producer no pool.
+_HOMES: Final = {
+    "qm.client": ("Client", "new_task"),
+    "qm.errors": (
+        *("NonRetryable", "NotFound", "QueueError", "TaskCancelled", "TaskFailed", "TimedOut"),
+        "Unreachable",
+    ),
+    "qm.operations": ("Operations",),
+    "qm.payload": ("pack", "unpack"),
+    "qm.task": ("Counts", "Failure", "Lease", "State", "Task"),
+    "qm.worker": ("Worker",),
+}
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(module), name)
+    raise AttributeError(f"module 'qm' has no attribute {name!r}")

@@ -1,0 +1,58 @@
+"""cancel, requeue, forget: change tasks that no worker holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from qm.cli.arguments import Arguments
+from qm.cli.exits import Exit, code_of
+from qm.cli.output import Output
+from qm.cli.terminal import hint, say
+from qm.client import Client
+from qm.errors import NotFound, WrongState
+from qm.task import State
+
+
+def cancel(arguments: Arguments, client: Client, output: Output) -> int:
+    """Ends tasks that do not run yet."""
+    return _change(client.cancel, State.CANCELLED, arguments, output)
+
+
+def requeue(arguments: Arguments, client: Client, output: Output) -> int:
+    """Gives failed tasks another chance."""
+    return _change(client.requeue, State.WAITING, arguments, output)
+
+
+def forget(arguments: Arguments, client: Client, output: Output) -> int:
+    """Deletes ended tasks."""
+    return _change(client.forget, None, arguments, output)
+
+
+def _change(verb: Callable[[str], None], after: State | None, arguments: Arguments, output: Output) -> int:
+    """Changes the tasks of all --id, one by one: what cannot be changed does not keep the others from it."""
+    ids = list(dict.fromkeys(arguments.texts("--id")))
+    changed: list[dict[str, Any]] = []
+    code: int = Exit.OK
+    for id_ in ids:
+        try:
+            verb(id_)
+        except (NotFound, WrongState) as error:
+            say("qmclient", str(error))
+            if error.hint:
+                hint(error.hint)
+            code = code or code_of(error)
+        else:
+            changed.append({"id": id_, "state": after})
+    _print(changed, after, len(ids), output)
+    return code
+
+
+def _print(changed: list[dict[str, Any]], after: State | None, asked: int, output: Output) -> None:
+    if output.format == "text":
+        for record in changed:
+            print(f"Task ID: {record['id']}\tState: {after.value if after else 'forgotten'}")
+    elif output.format == "bare":
+        Output("id").stream(changed)
+    else:
+        output.records(changed, asked)

@@ -1,0 +1,42 @@
+"""Which manager a program talks to, and with which key."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from qm import environment
+from qm.cli.arguments import Arguments
+from qm.wire.address import Address, connect, parse_address
+from qm.wire.keys import read_key
+from qm.wire.remote import unreachable
+
+#: Seconds for the look whether anybody is there.
+_LOOK: Final = 3.0
+
+
+class Manager(NamedTuple):
+    """A manager's address and key."""
+
+    address: Address
+    authkey: bytes
+
+
+def find_manager(arguments: Arguments) -> Manager:
+    """The manager of --rpc and --authkey-file, else of the environment.
+
+    Raises `BadRequest`, and `Unreachable` where there is neither a key nor a manager.
+    """
+    address = parse_address(arguments.text("--rpc") or environment.rpc(), environment.RPC_PORT)
+    given = arguments.path("--authkey-file")
+    path = given or environment.authkey_file()
+    if given is None and not path.exists():
+        _look_for(address)
+    return Manager(address, read_key(path))
+
+
+def _look_for(address: Address) -> None:
+    """Without a key, mostly no manager was ever started here: that, and not the key, is what to say then."""
+    try:
+        connect(address, _LOOK).close()
+    except OSError as error:
+        raise unreachable(address, error) from None

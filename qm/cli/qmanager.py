@@ -1,0 +1,70 @@
+"""qmanager keeps the tasks: clients add them, workers take them, and none is lost.
+
+Usage:
+  qmanager [options] [-v]...
+  qmanager (-h | --help)
+  qmanager --version
+
+Options:
+  --rpc ADDRESS        Where clients and workers connect (QM_RPC, default 127.0.0.1:8090).
+  --http ADDRESS       Where the page is (QM_HTTP, default 127.0.0.1:8080); off: no page.
+  --store URL          sqlite:PATH, or memory: to keep nothing (QM_STORE, default queue.db in
+                       QM_HOME or ~/.qmanager).
+  --durability WORD    full: what is acknowledged survives a power cut; relaxed: faster, and a power
+                       cut may undo the last moments (QM_DURABILITY, default full).
+  --insecure-bind      Listen on other addresses than this machine's own. Everybody on the way can
+                       then read the tasks and change them: only where you trust the whole network.
+  --authkey-file FILE  The key that clients and workers must know; made at the first start
+                       (QM_AUTHKEY_FILE, default authkey in QM_HOME or ~/.qmanager).
+  --ready-file FILE    Write a file once everything serves, with a line "rpc HOST:PORT" and, if there
+                       is a page, a line "http HOST:PORT".
+  --log-level LEVEL    debug, info, warning, error or critical; info,qm.wire=debug for one logger
+                       more (QM_LOG_LEVEL, default info).
+  --log-format FORMAT  text or json (QM_LOG_FORMAT, default text).
+  -v, --verbose        -vv shows where errors come from.
+  -h, --help           Show this.
+  --version            Show the version.
+
+Port 0 takes a free port.
+
+SIGTERM and Ctrl-C answer the calls under way and stop; a second one stops at once.
+
+Exit codes: 0 told to stop; 1 failed; 2 wrong usage; 65 the store is damaged or not ours; 70 the store
+failed; 130 and 143 told twice to stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qm import logs
+from qm.cli.arguments import Arguments
+from qm.cli.exits import Exit
+from qm.cli.program import run
+from qm.cli.settings import Settings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serves until a signal says to stop, and gives the exit code."""
+    return run("qmanager", __doc__, argv, _work)
+
+
+def _work(arguments: Arguments) -> int:
+    settings = Settings.of(arguments)
+    logs.configure(settings.log_level, settings.log_format, "qmanager")
+    from qm.cli.serving import Service, prepare_process  # --help and --version do without
+    from qm.cli.signals import Signals
+
+    prepare_process()
+    with Signals() as signals:
+        service = Service(settings)
+        service.start()
+        try:
+            service.watch(signals)
+        finally:
+            service.stop()
+    return Exit.OK
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

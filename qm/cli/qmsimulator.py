@@ -1,0 +1,128 @@
+"""qmsimulator sends random tasks and checks every result.
+
+Usage:
+  qmsimulator [options] [-v]...
+  qmsimulator (-h | --help)
+  qmsimulator --version
+
+Producer processes send random tasks of the built-in types fibonacci, arithmetic, reverse and encoder, and its
+own pool of workers runs them. Every result is read twice and checked against an independent computation.
+Without --count it goes on until Ctrl-C; then it waits for the tasks that are out. A second Ctrl-C does not.
+
+Options:
+  --count N            Send so many tasks in all, wait for their results, and end.
+  --producers N        How many processes send tasks (default 2).
+  --delay TIME         The pause of each producer between two tasks: 1, 0.5, 2s (default 1). With 0 the tasks
+                       are sent as fast as they are accepted.
+  --audit              End with the line of the audit: sent, done, lost, finished twice.
+  --seed N             The same seed and number of producers send the same tasks (default: another each time;
+                       it is printed).
+  --encoder-cost N     The bcrypt cost of the encoder's tasks, 4 to 16 (default: none is given, which is 10).
+  --no-workers         Start no workers; others do the work.
+  --processes N        How many processes its own workers have (default 2).
+  --rpc ADDRESS        Where the manager is (QM_RPC, default 127.0.0.1:8090).
+  --authkey-file FILE  The manager's key (QM_AUTHKEY_FILE, default authkey in QM_HOME or ~/.qmanager).
+  --log-level LEVEL    debug, info, warning, error or critical, for the workers too (QM_LOG_LEVEL, default
+                       warning).
+  --log-format FORMAT  text or json (QM_LOG_FORMAT, default text).
+  -v, --verbose        -vv shows where errors come from.
+  -h, --help           Show this.
+  --version            Show the version.
+
+Times run from the call of add to the moment when the producer has the result. "Lost" is a task whose add was
+acknowledged and that the manager does not know any more; "finished twice" one whose result was replaced after
+it had been read.
+
+Exit codes: 0 each task sent is done once, with the right result; 1 it is not, or the workers or a producer
+died; 2 wrong usage; 4 the key was refused; 7 no manager; 130 interrupted before all of --count were sent.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec.structs import replace
+
+from qm import environment, logs
+from qm.cli.arguments import Arguments
+from qm.cli.exits import Exit
+from qm.cli.manager import find_manager
+from qm.cli.meter import meter
+from qm.cli.program import run
+from qm.errors import BadRequest
+from qm.operations.encoder import COST_MAX, COST_MIN
+from qm.simulator import Outcome, Plan, Pool, Simulation, report
+from qm.wire.address import Address
+
+#: Below this a seed is drawn: short enough to be read out and typed.
+_SEEDS: Final = 1_000_000
+
+_PROCESSES: Final = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the simulator and gives its exit code."""
+    return run("qmsimulator", __doc__, argv, _work)
+
+
+def _work(arguments: Arguments) -> int:
+    logs.configure(*_log(arguments), program="qmsimulator")
+    plan = _plan(arguments)
+    manager = find_manager(arguments)
+    pool = _pool(arguments, manager.address)
+    print(f"{plan}; repeat it with --seed {plan.seed}", flush=True)
+    with meter("qmsimulator", plan.count) as bar:
+
+        def show(sent: int, ended: int) -> None:
+            bar.show(f"{sent:,} sent, {ended:,} ended", ended)
+
+        outcome = Simulation(plan, manager.address, manager.authkey, pool, show).run()
+    _print(outcome, audit=arguments.has("--audit"))
+    if not outcome.verdict.holds:
+        return Exit.FAILED
+    return Exit.INTERRUPTED if outcome.cut_short else Exit.OK
+
+
+def _log(arguments: Arguments) -> tuple[str, str]:
+    level = arguments.text("--log-level") or environment.log_level("warning")
+    return level, arguments.text("--log-format") or environment.log_format()
+
+
+def _plan(arguments: Arguments) -> Plan:
+    """Raises `BadRequest` for what cannot be done."""
+    given = {
+        "producers": arguments.whole("--producers"),
+        "count": arguments.whole("--count"),
+        "delay": arguments.seconds("--delay"),
+        "seed": arguments.whole("--seed"),
+        "encoder_cost": arguments.whole("--encoder-cost"),
+    }
+    plan = Plan(seed=random.SystemRandom().randrange(_SEEDS))
+    plan = replace(plan, **{name: value for name, value in given.items() if value is not None})
+    if plan.encoder_cost is not None and not COST_MIN <= plan.encoder_cost <= COST_MAX:
+        raise BadRequest(f"--encoder-cost is {COST_MIN} to {COST_MAX}, not {plan.encoder_cost}")
+    return plan
+
+
+def _pool(arguments: Arguments, address: Address) -> Pool | None:
+    """The workers of the run's own. Raises `BadRequest`."""
+    processes = arguments.whole("--processes")
+    if not arguments.has("--no-workers"):
+        wanted = _PROCESSES if processes is None else processes
+        return Pool(wanted, address, arguments.path("--authkey-file"), *_log(arguments))
+    if processes is not None:
+        raise BadRequest("--processes is for workers of its own, and --no-workers says that there are none")
+    return None
+
+
+def _print(outcome: Outcome, audit: bool) -> None:
+    report.show(outcome.audit, outcome.verdict)
+    print(f"{outcome.verdict.sent:,} tasks in {outcome.elapsed:.1f} s; the times are from add to result")
+    if audit:
+        print(outcome.verdict)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

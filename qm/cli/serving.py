@@ -1,0 +1,180 @@
+"""What qmanager runs: a store, the queue over it, the server before it, and the web process beside it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import stat
+import threading
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from qm import environment
+from qm.cli.settings import Settings
+from qm.cli.signals import Signals
+from qm.errors import BadRequest, QueueError
+from qm.manager import QueueManager, Server
+from qm.manager.webprocess import WebError, WebProcess
+from qm.queue import Queue
+from qm.store import Store, open_store
+from qm.version import __version__
+from qm.wire.address import Address
+from qm.wire.keys import make_key, read_key
+
+_log = logging.getLogger(__name__)
+
+
+def prepare_process() -> None:
+    """For the whole process: files that it makes are its user's alone, and it may have as many connections as
+    the machine allows."""
+    os.umask(0o077)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    except (OSError, ValueError) as error:  # "unlimited" is more than some kernels let a process have
+        _log.info("the limit of open files stays %d: %s", soft, error)
+
+
+class Service:
+    """A manager from start to stop. Belongs to the main thread: the web process ends with the thread that
+    started it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._store: Store | None = None
+        self._queue: Queue | None = None
+        self._server: Server | None = None
+        self._serving: threading.Thread | None = None
+        self._web: WebProcess | None = None
+        self._ready = False
+
+    def start(self) -> None:
+        """Returns when everything serves. Raises `QueueError` where something cannot be had, and then nothing
+        is left running."""
+        try:
+            _log.info("qmanager %s starts", __version__)
+            key = open_key(self._settings.authkey_file)
+            self._open_store()
+            self._serve(key)
+            self._show_page(key)
+            self._say_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def rpc(self) -> Address:
+        """Where clients and workers connect; known once started."""
+        if self._server is None:
+            raise RuntimeError("not started")
+        return self._server.listener.address
+
+    @property
+    def http(self) -> Address | None:
+        """Where the page is; None: there is none."""
+        return self._web.address if self._web is not None else None
+
+    def watch(self, signals: Signals) -> None:
+        """Keeps the web process running until a signal comes."""
+        while signals.received is None:
+            if self._web is None:
+                wait([signals.fileno()])
+            else:
+                wait([signals.fileno(), *self._web.fds()], self._web.timeout())
+                self._web.check()
+        _log.info("%s: answering the calls under way", signals.received.name)
+
+    def stop(self) -> None:
+        """Lets the calls under way be answered, closes the store, ends the web process. Twice is fine."""
+        if self._ready and self._settings.ready_file is not None:
+            self._settings.ready_file.unlink(missing_ok=True)
+        if self._queue is not None:
+            self._queue.drain()
+        if self._server is not None and self._serving is not None:
+            self._server.stop()
+            self._serving.join()
+        if self._store is not None:
+            self._store.close()
+        if self._web is not None:
+            self._web.stop()
+        if self._ready:
+            _log.info("stopped")
+        self._ready = False
+
+    def _open_store(self) -> None:
+        url, durability = self._settings.store, self._settings.durability
+        self._store = open_store(url, durability)
+        if self._store.kind == "memory":
+            _log.info("the tasks are in memory, and end with this process")
+        else:
+            _log.info("the tasks are in %s, durability %s", url, durability)
+        if (
+            self._settings.ready_file is not None
+        ):  # one that a killed manager left, now that none else has the store
+            self._settings.ready_file.unlink(missing_ok=True)
+        self._queue = Queue(self._store)
+        self._queue.start()
+
+    def _serve(self, key: bytes) -> None:
+        assert self._queue is not None
+        try:
+            self._server = QueueManager(self._settings.rpc, key, self._queue).get_server()
+        except OSError as error:
+            raise cannot_listen(self._settings.rpc, error) from None
+        self._serving = threading.Thread(target=self._server.serve_forever, name="server")
+        self._serving.start()
+        _log.info("serving at %s", self.rpc)
+
+    def _show_page(self, key: bytes) -> None:
+        settings = self._settings
+        if settings.http is None:
+            return
+        web = WebProcess(
+            self.rpc, settings.http, key, log_level=settings.log_level, log_format=settings.log_format
+        )
+        try:
+            web.start()
+        except WebError as error:
+            raise QueueError(str(error), error.hint) from None
+        self._web = web
+
+    def _say_ready(self) -> None:
+        self._ready = True
+        path = self._settings.ready_file
+        if path is None:
+            return
+        lines = [f"rpc {self.rpc}\n", *([f"http {self.http}\n"] if self.http else [])]
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        try:
+            draft.write_text("".join(lines))
+            draft.replace(path)
+        except OSError as error:
+            raise QueueError(f"cannot write the ready file {path}: {error.strerror}") from None
+
+
+def open_key(path: Path) -> bytes:
+    """The key in `path`, made at the first start. Raises `BadRequest`."""
+    if path.exists():
+        key = read_key(path)
+        _log.info("clients and workers need the key in %s", path)
+    else:
+        try:
+            key = make_key(path)
+        except OSError as error:
+            raise BadRequest(f"cannot make the authkey {path}: {error.strerror}") from None
+        _log.info("made a key for clients and workers: %s", path)
+    home = environment.home()
+    if home.is_dir() and stat.S_IMODE(home.stat().st_mode) & 0o077:
+        _log.warning("%s is open to other users; chmod 700 %s", home, home)
+    return key
+
+
+def cannot_listen(address: Address, error: OSError) -> QueueError:
+    """The error for a port that cannot be had."""
+    # Python's own text repeats the address; a name that does not resolve has another kind of code, below zero
+    why = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+    return QueueError(
+        f"cannot listen on port {address.port} of {address.host}: {why.lower()}",
+        hint="another qmanager may be running; choose another port by --rpc HOST:PORT",
+    )

@@ -1,0 +1,68 @@
+"""What qmanager was told: flag before QM_* before built-in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal, cast
+
+from msgspec import Struct
+
+from qm import environment
+from qm.cli.arguments import Arguments
+from qm.errors import BadRequest
+from qm.wire.address import Address, parse_address
+
+Durability = Literal["full", "relaxed"]
+
+#: What --http says for no page.
+_OFF: Final = ("off", "none")
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How a manager runs. `http` None: without a page; `ready_file` None: without that file."""
+
+    rpc: Address
+    http: Address | None
+    store: str
+    durability: Durability
+    authkey_file: Path
+    ready_file: Path | None = None
+    log_level: str = "info"
+    log_format: str = "text"
+
+    @classmethod
+    def of(cls, arguments: Arguments) -> Settings:
+        """What the command line says, else the environment. Raises `BadRequest`."""
+        rpc = parse_address(arguments.text("--rpc") or environment.rpc(), environment.RPC_PORT)
+        page = arguments.text("--http") or environment.http()
+        http = None if page.lower() in _OFF else parse_address(page, environment.HTTP_PORT)
+        if not arguments.has("--insecure-bind"):
+            refuse_open(rpc, "--rpc")
+            if http is not None:
+                refuse_open(http, "--http")
+        return cls(
+            rpc=rpc,
+            http=http,
+            store=arguments.text("--store") or environment.store(),
+            durability=_durability(arguments),
+            authkey_file=arguments.path("--authkey-file") or environment.authkey_file(),
+            ready_file=arguments.path("--ready-file"),
+            log_level=arguments.text("--log-level") or environment.log_level(),
+            log_format=arguments.text("--log-format") or environment.log_format(),
+        )
+
+
+def refuse_open(address: Address, flag: str) -> None:
+    """Raises `BadRequest` for an address that other machines can reach."""
+    if not address.is_loopback:
+        raise BadRequest(
+            f"will not listen on {address}: without TLS, everybody on the way can read and change the tasks",
+            hint=f"{flag} 127.0.0.1:{address.port}, or --insecure-bind where you trust the whole network",
+        )
+
+
+def _durability(arguments: Arguments) -> Durability:
+    word = arguments.text("--durability") or environment.durability()
+    if word not in ("full", "relaxed"):
+        raise BadRequest(f"--durability is full or relaxed, not {word[:80]!r}")
+    return cast(Durability, word)

@@ -1,0 +1,43 @@
+"""SIGTERM and Ctrl-C: the first asks, the second does not wait."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType, TracebackType
+from typing import Any, Final
+
+_NUMBERS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class Signals:
+    """Inside `with`, a first signal is noted and wakes who waits for `fileno`; a second one ends the process
+    with 128 and its number. Main thread only."""
+
+    def __init__(self) -> None:
+        #: The first signal; None until there is one.
+        self.received: signal.Signals | None = None
+        self._before: dict[signal.Signals, Any] = {}
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def fileno(self) -> int:
+        """Readable once there was a signal."""
+        return self._reader
+
+    def __enter__(self) -> Signals:
+        self._before = {number: signal.signal(number, self._handle) for number in _NUMBERS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self._reader)
+        os.close(self._writer)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received is not None:
+            os._exit(128 + number)  # what was acknowledged is in the store
+        self.received = signal.Signals(number)
+        os.write(self._writer, b"x")

@@ -1,0 +1,70 @@
+"""Which manager a program talks to."""
+
+from __future__ import annotations
+
+import socket
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from qm.cli import qmclient
+from qm.cli.arguments import Arguments
+from qm.cli.manager import find_manager
+from qm.client import Client
+from qm.errors import BadRequest, Unreachable
+from qm.testing import RunningManager
+from qm.wire.keys import make_key
+from tests.cli.stage import Call
+
+
+def test_the_flags_go_before_the_environment(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_home, other, named = (make_key(path) for path in (home / "authkey", tmp_path / "b", tmp_path / "c"))
+    assert find_manager(Arguments({})) == (("127.0.0.1", 8090), at_home)
+    monkeypatch.setenv("QM_RPC", "somewhere:1")
+    monkeypatch.setenv("QM_AUTHKEY_FILE", str(tmp_path / "b"))
+    assert find_manager(Arguments({})) == (("somewhere", 1), other)
+    flags = {"--rpc": "elsewhere", "--authkey-file": str(tmp_path / "c")}
+    assert find_manager(Arguments(flags)) == (("elsewhere", 8090), named)
+
+
+def test_with_neither_a_key_nor_a_manager_the_manager_is_what_is_missing() -> None:
+    with pytest.raises(Unreachable, match=r"cannot reach the manager at 127\.0\.0\.1:1 "):
+        find_manager(Arguments({"--rpc": "127.0.0.1:1"}))
+
+
+def test_with_a_manager_but_no_key_the_key_is_what_is_missing() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        port = somebody.getsockname()[1]
+        with pytest.raises(BadRequest, match="cannot read the authkey"):
+            find_manager(Arguments({"--rpc": f"127.0.0.1:{port}"}))
+
+
+def test_no_manager_is_an_exit_code_of_its_own(
+    call: Call, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_key(home / "authkey")
+    monkeypatch.setattr(qmclient, "Client", partial(Client, patience=0))
+    said = call("status", "--rpc", "127.0.0.1:1")
+    assert said == (
+        7,
+        "",
+        "qmclient: cannot reach the manager at 127.0.0.1:1 (connection refused)\n"
+        'hint: start one with "qmanager", or name another by QM_RPC\n',
+    )
+
+
+def test_another_key_is_an_exit_code_of_its_own(call: Call, manager: RunningManager, tmp_path: Path) -> None:
+    make_key(tmp_path / "other")
+    said = call("status", "--authkey-file", str(tmp_path / "other"))
+    assert said.code == 4
+    assert f"qmclient: the manager at {manager.address} refused the authkey\n" in said.err
+
+
+def test_verbose_logs_what_happens(manager: RunningManager, capfd: pytest.CaptureFixture[str]) -> None:
+    qmclient.main(["add", "--type", "mail", "-v"])
+    said = capfd.readouterr().err
+    assert "WARNING qmclient qm.client.producing" in said
+    assert "hint:" not in said

@@ -1,0 +1,112 @@
+"""What qmanager is told: flag before environment before built-in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qm.cli.arguments import Arguments
+from qm.cli.settings import Settings
+from qm.errors import BadRequest
+from qm.wire.address import Address
+
+
+def settings(**flags: object) -> Settings:
+    return Settings.of(Arguments({f"--{name.replace('_', '-')}": value for name, value in flags.items()}))
+
+
+def test_without_a_word_everything_is_at_home_and_for_this_machine_alone(home: Path) -> None:
+    assert settings() == Settings(
+        rpc=Address("127.0.0.1", 8090),
+        http=Address("127.0.0.1", 8080),
+        store=f"sqlite:{home}/queue.db",
+        durability="full",
+        authkey_file=home / "authkey",
+        ready_file=None,
+        log_level="info",
+        log_format="text",
+    )
+
+
+FLAGS = {
+    "rpc": "127.0.0.1:1",
+    "http": "localhost:2",
+    "store": "memory:",
+    "durability": "relaxed",
+    "authkey_file": "a",
+    "log_level": "debug",
+    "log_format": "json",
+}
+
+ENVIRONMENT = {
+    "QM_RPC": "127.0.0.1:3",
+    "QM_HTTP": "[::1]:4",
+    "QM_STORE": "sqlite:b.db",
+    "QM_DURABILITY": "relaxed",
+    "QM_AUTHKEY_FILE": "b",
+    "QM_LOG_LEVEL": "warning",
+    "QM_LOG_FORMAT": "json",
+}
+
+
+def test_the_environment_goes_before_what_is_built_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    assert settings() == Settings(
+        rpc=Address("127.0.0.1", 3),
+        http=Address("::1", 4),
+        store="sqlite:b.db",
+        durability="relaxed",
+        authkey_file=Path("b"),
+        log_level="warning",
+        log_format="json",
+    )
+
+
+def test_a_flag_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    assert settings(**FLAGS, ready_file="r") == Settings(
+        rpc=Address("127.0.0.1", 1),
+        http=Address("localhost", 2),
+        store="memory:",
+        durability="relaxed",
+        authkey_file=Path("a"),
+        ready_file=Path("r"),
+        log_level="debug",
+        log_format="json",
+    )
+
+
+@pytest.mark.parametrize("word", ["off", "none", "OFF"])
+def test_the_page_can_be_left_out(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings(http=word).http is None
+    monkeypatch.setenv("QM_HTTP", word)
+    assert settings().http is None
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "192.0.2.1", "example.com"])
+@pytest.mark.parametrize("flag", ["rpc", "http"])
+def test_an_address_that_others_can_reach_is_refused_with_the_reason(host: str, flag: str) -> None:
+    with pytest.raises(BadRequest, match="without TLS, everybody on the way can read and change") as raised:
+        settings(**{flag: f"{host}:1234"})
+    assert f"--{flag} 127.0.0.1:1234, or --insecure-bind" in str(raised.value.hint)
+    asked = settings(**{flag: f"{host}:1234", "insecure_bind": True})
+    assert getattr(asked, flag) == Address(host.strip("[]"), 1234)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "[::1]", ""])
+def test_this_machines_own_addresses_are_not(host: str) -> None:
+    assert settings(rpc=f"{host}:1234").rpc.port == 1234
+
+
+def test_the_environment_cannot_open_an_address_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QM_RPC", "0.0.0.0:1234")
+    with pytest.raises(BadRequest, match=r"will not listen on 0\.0\.0\.0:1234"):
+        settings()
+
+
+def test_another_durability_is_refused() -> None:
+    with pytest.raises(BadRequest, match="--durability is full or relaxed, not 'some'"):
+        settings(durability="some")
