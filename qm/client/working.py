@@ -92,9 +92,12 @@ class Working:
         slot that `holding` does not name go back: they were lost with an answer. Raises `SessionLost`."""
         deadline = time.monotonic() + wait
         while True:
-            some = max(0.0, min(deadline - time.monotonic(), WAIT_MAX))
+            asked = time.monotonic()
+            some = max(0.0, min(deadline - asked, WAIT_MAX))
             taken = self._take(slot, types, limit, some, holding)
-            if taken or time.monotonic() >= deadline:
+            now = time.monotonic()
+            # nothing, and long before the time is over: the pool or the manager is leaving, so stop asking
+            if taken or now >= deadline or now - asked < some / 2:
                 return taken
 
     def exchange(

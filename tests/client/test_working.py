@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -11,6 +13,7 @@ from qm.errors import BadPayload, BadRequest, LeaseLost, SessionLost, TooLarge
 from qm.limits import ADD_CHUNK, IDS_MAX, PAYLOAD_MAX, SESSION_TERM
 from qm.messages import (
     Attached,
+    Claim,
     Crash,
     Fail,
     Finish,
@@ -113,6 +116,33 @@ def test_take_waits_for_a_task(client: Client, manager: RunningManager, sleepers
     manager.client().add("mail", id="a")
     taken = taker.answer()
     assert isinstance(taken, Taken) and taken.id == "a"
+
+
+def test_take_waits_over_as_many_calls_as_it_takes(
+    client: Client, manager: RunningManager, sleepers: Sleepers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qm.client.working.WAIT_MAX", 0.01)
+    taker = Call(client.take, SLOT, ["mail"], 60)
+    sleepers.expect(4)
+    manager.client().add("mail", id="a")
+    assert taker.answer().id == "a"
+
+
+def test_a_take_that_can_get_nothing_any_more_asks_only_once(
+    client: Client, manager: RunningManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And does not spin until its time is over."""
+    client.renew("pool", draining=True)
+    asked = []
+    take = manager.queue.take
+
+    def watched(claim: Claim, wait: float = 0, caller: Any = None) -> Sequence[Taken]:
+        asked.append(wait)
+        return take(claim, wait, caller)
+
+    monkeypatch.setattr(manager.queue, "take", watched)
+    assert client.take(SLOT, ["mail"], 20) is None
+    assert len(asked) == 1
 
 
 def test_take_many_takes_up_to_its_limit(client: Client) -> None:
