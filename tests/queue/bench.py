@@ -6,20 +6,24 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from qm.errors import NotCommitted
 from qm.messages import Added, Claim, NewTask, Slot, Taken, TypeOptions, WorkerInfo
 from qm.queue import Queue
+from qm.queue.commit import Commit
 from qm.queue.timer import tick
 from qm.queue.waiter import Waiter
+from qm.store.base import Transaction
 from qm.store.memory import MemoryStore
 from qm.store.memory.transaction import MemoryTransaction
 from qm.task import Lease, PackedTask, State
 from qm.testing import FakeClock
 from qm.testing.contract.samples import new
+
+T = TypeVar("T")
 
 #: Seconds until a call that should have ended counts as hanging. Nothing waits so long unless it is broken.
 PATIENCE = 10.0
@@ -28,24 +32,37 @@ TYPES = ("mail", "sms")
 
 
 class PickyStore(MemoryStore):
-    """A store in memory that can refuse to commit, and says when a transaction is about to begin or over."""
+    """A store in memory that can refuse to commit."""
 
     def __init__(self) -> None:
         super().__init__()
         #: How many of the next commits fail.
         self.refuse = 0
+        #: Called by `HookedCommit` before a commit, and after one that held.
         self.before: Callable[[], object] = lambda: None
         self.after: Callable[[], object] = lambda: None
 
     @contextmanager
     def begin(self, *, sync: bool = True) -> Iterator[MemoryTransaction]:
-        self.before()
         with super().begin(sync=sync) as tx:
             yield tx
             if self.refuse:
                 self.refuse -= 1
                 raise NotCommitted("the disk is full", hint="try again")
-        self.after()
+
+
+class HookedCommit(Commit):
+    """The real gate, where others can come in before and after a call's commit."""
+
+    def __init__(self, store: PickyStore) -> None:
+        super().__init__(store)
+        self._picky = store
+
+    def run(self, work: Callable[[Transaction], T], *, sync: bool = True) -> T:
+        self._picky.before()
+        answer = super().run(work, sync=sync)
+        self._picky.after()
+        return answer
 
 
 class Bench:
@@ -54,14 +71,14 @@ class Bench:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.store = PickyStore()
-        self.queue = Queue(self.store, self.clock)
-        self.core = self.queue.core
+        self.restart()
         self.core.draw = lambda: 0.5  # the middle: no jitter
 
     def restart(self) -> None:
         """The manager is killed and started again over the same store."""
         self.queue = Queue(self.store, self.clock)
         self.core = self.queue.core
+        self.core.commit = HookedCommit(self.store)
 
     def nudged(self) -> bool:
         """Whether the timer has been woken since this was asked last."""
