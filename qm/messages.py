@@ -112,6 +112,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     holding: list[Lease]
     types: list[str]
     limit: int = 1
+    #: The limit is a wish: no more than a fair share when others could work on the tasks.
+    share: bool = False
 
 
 class Taken(Struct, frozen=True, array_like=True):

@@ -122,11 +122,14 @@ class Producing:
         return self._change(self._queue.cancel, ids)
 
     def requeue(self, id: str) -> None:
-        """Gives a failed task another chance, with fresh counters. Raises `WrongState`, `NotFound`."""
+        """Gives a failed task another chance, with fresh counters; one that waits already is fine.
+
+        Raises `WrongState`, `NotFound`.
+        """
         state = self.requeue_many([id])[0]
         if state is None:
             raise _no_task(id)
-        if state is not State.FAILED:
+        if state is not State.FAILED and state not in WAIT:
             raise WrongState(f"task {id} is {state.value}; only failed tasks can be requeued")
 
     def requeue_many(self, ids: Sequence[str]) -> Sequence[State | None]:

@@ -109,7 +109,8 @@ class Working:
         wait: float = 0,
         holding: Sequence[Lease] = (),
     ) -> Exchanged:
-        """Settles outcomes and takes more, in one round trip: the hot path of a worker. Outcomes too large
+        """Settles outcomes and takes more, in one round trip: the hot path of a worker. Of what waits it
+        takes a fair share, with other processes that serve the types, and `limit` at most. Outcomes too large
         for one frame go ahead in frames of their own."""
         *early, last = list(chunks(settlements, _weigh)) or [[]]
         verdicts: list[Verdict] = []
@@ -170,7 +171,9 @@ class Working:
         holding: Sequence[Lease],
     ) -> Exchanged:
         return self._patiently(
-            lambda: self._queue.exchange(self._claim(slot, types, limit, holding), settlements, wait)
+            lambda: self._queue.exchange(
+                self._claim(slot, types, limit, holding, share=True), settlements, wait
+            )
         )
 
     def _settle(self, verb: Callable[[Sequence[S]], Sequence[Verdict]], items: Iterable[S]) -> list[Verdict]:
@@ -180,8 +183,22 @@ class Working:
             verdicts += self._patiently(lambda some=some: verb(some))  # type: ignore[misc]
         return verdicts
 
-    def _claim(self, slot: Slot, types: Sequence[str], limit: int, holding: Sequence[Lease]) -> Claim:
-        return Claim(slot=slot, call=next(self._calls), holding=list(holding), types=list(types), limit=limit)
+    def _claim(
+        self,
+        slot: Slot,
+        types: Sequence[str],
+        limit: int,
+        holding: Sequence[Lease],
+        share: bool = False,
+    ) -> Claim:
+        return Claim(
+            slot=slot,
+            call=next(self._calls),
+            holding=list(holding),
+            types=list(types),
+            limit=limit,
+            share=share,
+        )
 
     def _take(
         self, slot: Slot, types: Sequence[str], limit: int, wait: float, holding: Sequence[Lease]

@@ -7,6 +7,7 @@ are judged by the monotonic clock.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Iterable
 
 from qm.errors import BadRequest, SessionLost
@@ -69,10 +70,13 @@ class Sessions:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
+        #: Processes by the type they serve; None once a session has come, gone or begun to drain.
+        self._serving: Counter[str] | None = None
 
     def open(self, info: WorkerInfo, now: float, monotonic: float) -> bool:
         """Opens a session, or re-opens it with what it now says. Gives whether it is new."""
         with self._lock:
+            self._serving = None
             known = self._sessions.get(info.session)
             if known is None or known.ended:
                 self._sessions[info.session] = Session(info, now, monotonic + SESSION_TERM)
@@ -118,6 +122,7 @@ class Sessions:
             found.renewing = waiter
             if draining and not found.draining:
                 found.draining = True
+                self._serving = None
                 self._wake(found)
             return found
 
@@ -187,9 +192,14 @@ class Sessions:
     def unserved(self, types: Iterable[str]) -> list[str]:
         """Which of `types` no connected pool serves."""
         with self._lock:
-            stay = [s for s in self._sessions.values() if not s.draining and not s.ended]
-            served = {name for session in stay for name in session.info.types}
-        return [name for name in dict.fromkeys(types) if name not in served]
+            serving = self._served()
+            return [name for name in dict.fromkeys(types) if not serving[name]]
+
+    def processes(self, types: Iterable[str]) -> int:
+        """How many processes serve these types: of each, the most; at least one, who asks."""
+        with self._lock:
+            serving = self._served()
+            return max((serving[name] for name in types), default=0) or 1
 
     def status(self) -> list[WorkerStatus]:
         """All sessions, oldest first."""
@@ -203,6 +213,15 @@ class Sessions:
             for session in self._sessions.values():
                 if session.renewing is not None:
                     session.renewing.wake()
+
+    def _served(self) -> Counter[str]:
+        """Counted anew only after a change: adds and takes ask it all the time, of thousands of pools."""
+        if self._serving is None:
+            self._serving = Counter()
+            for session in self._sessions.values():
+                if not session.draining and not session.ended:
+                    self._serving.update(dict.fromkeys(session.info.types, session.info.processes))
+        return self._serving
 
     def _get(self, session: str) -> Session | None:
         found = self._sessions.get(session)
@@ -221,6 +240,7 @@ class Sessions:
 
     def _end(self, session: Session) -> None:
         session.ended = True
+        self._serving = None
         self._wake(session)
 
     def _wake(self, session: Session) -> None:

@@ -61,7 +61,7 @@ def _once(core: Core, claim: Claim, slot: SlotState, settlements: Sequence[Settl
             return Exchanged(verdicts, [])
         _give_back(tx, claim, slot, settlements, now, effects)
         slot.given = None  # unknown until the commit has held
-        limit = min(claim.limit, TAKE_MAX) if _may_take(core, claim) else 0
+        limit = _share(core, tx, claim) if _may_take(core, claim) else 0
         tasks = tx.take(claim.slot, claim.types, limit, now, TIMEOUT) if limit > 0 else []
         return Exchanged(verdicts, list(tasks))
 
@@ -69,6 +69,14 @@ def _once(core: Core, claim: Claim, slot: SlotState, settlements: Sequence[Settl
     core.sessions.note_given(claim, slot, {*claim.holding, *(task.lease for task in answer.tasks)})
     core.tell(effects)
     return answer
+
+
+def _share(core: Core, tx: Transaction, claim: Claim) -> int:
+    """How many tasks a call gets: one that shares, never so many that others would go without."""
+    if not claim.share or claim.limit <= 1:
+        return min(claim.limit, TAKE_MAX)
+    share = -(-tx.waiting(claim.types) // core.sessions.processes(claim.types))
+    return min(claim.limit, max(share, 1), TAKE_MAX)
 
 
 def _give_back(

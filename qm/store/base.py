@@ -76,6 +76,9 @@ class Reader(Protocol):
     def counts(self) -> dict[str, dict[State, int]]:
         """How many tasks there are by type and state; kept, not counted."""
 
+    def waiting(self, types: Sequence[str]) -> int:
+        """How many tasks of these types wait; kept, not counted."""
+
     def held(self, slot: Slot | None = None, *, session: str | None = None) -> Sequence[Held]:
         """The running tasks of a slot, or of a whole session, in the order they were taken."""
 

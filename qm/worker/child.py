@@ -7,6 +7,8 @@ import os
 import signal
 import socket
 import threading
+import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
@@ -17,13 +19,16 @@ from qm import logs
 from qm.client import Client
 from qm.clock import boottime
 from qm.errors import BadRequest, OperationError, QueueError, Unreachable
+from qm.limits import TAKE_MAX
 from qm.messages import Exchanged, Fail, Finish, Release, Settlement, Slot, Taken, Verdict
 from qm.operations import Operations
 from qm.payload import pack_failure
+from qm.worker.alarm import Alarm
 from qm.worker.config import Broken, ChildConfig, Ready
 from qm.worker.execute import describe, execute
-from qm.worker.lifeline import die_with_parent
+from qm.worker.lifeline import Lifeline
 from qm.worker.loading import load_operations
+from qm.worker.pace import Pace
 from qm.worker.page import Page
 
 _log = logging.getLogger(__name__)
@@ -38,12 +43,12 @@ _PATIENCE: Final = 1.0
 _REFUSED_PAUSE: Final = 0.2
 
 
-def main(config: ChildConfig, pipe: Connection, lifeline: Connection, page: Page) -> None:
+def main(config: ChildConfig, pipe: Connection, lifeline: Connection, page: Page, alarm: Alarm) -> None:
     """The child's whole life. Ends by returning (drained), or with its parent."""
     os.setpgid(0, 0)  # a task's own subprocesses are killed with us
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave_it_to_the_parent)
-    die_with_parent(lifeline)
+    parent = Lifeline(lifeline)
     setproctitle("qmworker: child")
     logs.configure(config.log_level, config.log_format, "qmworker")
     try:
@@ -55,65 +60,95 @@ def main(config: ChildConfig, pipe: Connection, lifeline: Connection, page: Page
     slot = msgspec.msgpack.decode(pipe.recv_bytes(), type=Slot)
     logs.bind(worker=f"{socket.gethostname()}:{os.getppid()}/{slot.index}")
     with Client(config.address, config.authkey, patience=_PATIENCE) as client:
-        Child(client, operations, slot, page, config.delay).work()
+        child = Child(client, operations, slot, page, alarm, config.delay)
+        parent.on_call(child.settle_early)
+        child.work()
 
 
 class Child:
-    """The loop of a child. Owns its connection and its page's child fields; nothing else."""
+    """The loop of a child. Owns its page's child fields and its outcomes."""
 
-    def __init__(self, client: Client, operations: Operations, slot: Slot, page: Page, delay: float) -> None:
+    def __init__(
+        self, client: Client, operations: Operations, slot: Slot, page: Page, alarm: Alarm, delay: float
+    ) -> None:
+        options = operations.options()
         self._client = client
         self._operations = operations
-        self._types = sorted(operations.options())
+        self._types = sorted(options)
         self._slot = slot
         self._page = page
+        self._alarm = alarm
         self._delay = delay
+        self._pace = Pace(1 if delay else min(o.prefetch or TAKE_MAX for o in options.values()))
+        #: What has ended and is not known to be settled.
+        self._outcomes: list[Settlement] = []
         self._never = threading.Event()
 
     def work(self) -> None:
         """Exchanges and executes until the page says to leave and everything is settled."""
-        settlements: list[Settlement] = []
-        while settlements or not self._page.draining:
-            tasks = self._exchange(settlements)
-            settlements = [self._run(place, taken) for place, taken in enumerate(tasks)]
+        while self._outcomes or not self._page.draining:
+            self._run(self._exchange())
 
-    def _run(self, place: int, taken: Taken) -> Settlement:
-        self._page.start_running(place)
-        # looked at after the page says what runs: the parent never takes back what has been started
-        if boottime() >= self._page.session_end:
-            self._page.stop_running()
-            return Release(taken.lease)
-        logs.bind(task=taken.id, attempt=taken.lease.attempt)
+    def settle_early(self) -> None:
+        """From another thread, while a long task runs: hands in what ended before it. The next exchange says
+        it again, which is `repeated`, a success."""
+        ended = self._outcomes[:]
+        finished = [outcome for outcome in ended if isinstance(outcome, Finish)]
+        failed = [outcome for outcome in ended if isinstance(outcome, Fail)]
         try:
-            return execute(self._operations, taken)
-        finally:
-            self._page.stop_running()
-            logs.unbind("task", "attempt")
+            if finished:
+                self._client.finish_many(finished)
+            if failed:
+                self._client.fail_many(failed)
+        except QueueError as error:
+            _log.debug("results wait for the next exchange: %s", error)
 
-    def _exchange(self, settlements: list[Settlement]) -> list[Taken]:
+    def _run(self, batch: Sequence[Taken]) -> None:
+        """Runs a batch, as far as it is not revoked and the session lives. What is left is given back: by the
+        parent that revoked it, or since the next exchange does not name it."""
+        self._page.hold([taken.lease for taken in batch])
+        if len(batch) > 1:
+            self._alarm.set()
+        began = time.perf_counter()
+        for place, taken in enumerate(batch):
+            if not self._page.start_running(place):
+                break
+            if boottime() >= self._page.session_end:
+                self._page.stop_running()
+                break
+            logs.bind(task=taken.id, attempt=taken.lease.attempt)
+            self._outcomes.append(execute(self._operations, taken))
+            self._page.stop_running()
+        if batch:
+            logs.unbind("task", "attempt")
+            self._pace.note(len(self._outcomes), time.perf_counter() - began)
+
+    def _exchange(self) -> Sequence[Taken]:
         """Settles, for as long as it takes, and takes more. The original's pause comes in between."""
-        paused = self._delay > 0 and bool(settlements)
-        answer = self._settle_and_take(settlements, 0 if paused else 1)
+        paused = self._delay > 0 and bool(self._outcomes)
+        answer = self._settle_and_take(0 if paused else self._pace.size)
+        for outcome, verdict in zip(self._outcomes, answer.verdicts, strict=True):
+            if verdict is Verdict.LOST:
+                _log.warning("task %s went to another worker, its result is dropped", outcome.lease.id)
+        self._outcomes.clear()
         if paused and not self._page.draining:
             self._never.wait(self._delay)
-        for settlement, verdict in zip(settlements, answer.verdicts, strict=True):
-            if verdict is Verdict.LOST:
-                _log.warning("task %s went to another worker, its result is dropped", settlement.lease.id)
-        self._page.hold([taken.lease for taken in answer.tasks])
-        return list(answer.tasks)
+        return answer.tasks
 
-    def _settle_and_take(self, settlements: list[Settlement], limit: int) -> Exchanged:
+    def _settle_and_take(self, limit: int) -> Exchanged:
         while True:
             if self._page.draining:
                 limit = 0
-                if not settlements:
+                if not self._outcomes:
                     return Exchanged([], [])
             try:
-                return self._client.exchange(self._slot, settlements, self._types, limit, _WAIT)
+                return self._client.exchange(self._slot, self._outcomes, self._types, limit, _WAIT)
             except Unreachable as error:  # the client has paused between its tries already
                 _log.debug("the manager is away: %s", error)
             except BadRequest as error:
-                settlements = [_refused(settlement, error) for settlement in settlements]
+                if not self._outcomes:
+                    raise  # we asked for something impossible: dying says so
+                self._outcomes[:] = [_refused(outcome, error) for outcome in self._outcomes]
             except QueueError as error:
                 _log.warning("the manager refused an exchange, trying again: %s", error)
                 self._never.wait(_REFUSED_PAUSE)

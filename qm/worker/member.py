@@ -5,14 +5,25 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext
+from typing import Final
 
 import msgspec
 
 from qm.messages import Slot
+from qm.task import Lease
 from qm.worker import child
+from qm.worker.alarm import Alarm
 from qm.worker.config import Broken, ChildConfig, Ready
 from qm.worker.page import Page
+
+#: Seconds after which a batch must not hold its tasks any more: several times what a batch aims at.
+_HOSTAGE_SECONDS: Final = 0.1
+
+#: Seconds from revoking a batch until a start that the child had just published must be visible here. Another
+#: processor's store is, within a microsecond; the rest is caution.
+_REVOKE_SECONDS: Final = 0.005
 
 
 class Member:
@@ -22,13 +33,16 @@ class Member:
         """Starts the process. Main thread only: the kernel ties it to the thread that starts it."""
         self.slot = slot
         self.page = Page.create()
+        self.alarm = Alarm.create(_HOSTAGE_SECONDS)
         self.ready: Ready | None = None
         self.broken: str | None = None
         self._started = False
         self.pipe, theirs = context.Pipe()
         lifeline, self._lifeline = context.Pipe(duplex=False)
         self.process = context.Process(
-            target=child.main, args=(config, theirs, lifeline, self.page), name=f"qmworker-{slot.index}"
+            target=child.main,
+            args=(config, theirs, lifeline, self.page, self.alarm),
+            name=f"qmworker-{slot.index}",
         )
         self.process.start()
         theirs.close()
@@ -62,6 +76,16 @@ class Member:
             with contextlib.suppress(BrokenPipeError):  # it died meanwhile, which is noticed elsewhere
                 self.pipe.send_bytes(msgspec.msgpack.encode(self.slot))
 
+    def free_hostages(self) -> list[Lease]:
+        """A task of a batch runs long: gives what its child has not started, and has the child hand in what
+        ended before."""
+        batch = self.page.revoke()
+        wait([], _REVOKE_SECONDS)
+        unstarted = self.page.unstarted(batch)
+        with contextlib.suppress(BrokenPipeError):  # dead: its burial gives everything back
+            self._lifeline.send_bytes(b"settle")
+        return unstarted
+
     def drain(self) -> None:
         """Asks the child to leave when it has settled what it runs."""
         self.page.drain()
@@ -82,6 +106,7 @@ class Member:
         code = self.process.exitcode or 0
         os.close(self.death)
         self.process.close()
+        self.alarm.close()
         self.pipe.close()
         self._lifeline.close()
         return code

@@ -80,13 +80,17 @@ class Pool:
         """Sleeps until something happens, and sees to it."""
         deaths = {member.death: member for member in self._members}
         pipes: dict[Any, Member] = {m.pipe: m for m in self._members if m.ready is None}
-        happened = wait([*deaths, *pipes, woken], self._until_drained())
+        alarms: dict[Any, Member] = {member.alarm: member for member in self._members}
+        happened = wait([*deaths, *pipes, *alarms, woken], self._until_drained())
         for thing in happened:
             if thing in pipes:
                 self._hear(pipes[thing])
         if woken in happened:
             os.read(woken, 512)
         self._start_work()
+        for thing in happened:
+            if thing in alarms and alarms[thing].alarm.heard():
+                self._free_hostages(alarms[thing])
         for fd, member in deaths.items():
             if fd in happened:
                 self._bury(member)
@@ -129,6 +133,13 @@ class Pool:
         self._heartbeat = Heartbeat(self._client, info, term, lambda: [m.page for m in list(self._members)])
         self._heartbeat.start()
         _log.info("serving %s with %d processes", ", ".join(sorted(types)), self._processes)
+
+    def _free_hostages(self, member: Member) -> None:
+        """A batch takes too long: what its child has not started goes to others."""
+        unstarted = member.free_hostages()
+        if unstarted:
+            _log.debug("child %d runs long, %d tasks go back", member.slot.index, len(unstarted))
+            self._report(lambda client: client.release_many(unstarted))
 
     def _bury(self, member: Member) -> None:
         """A child is dead: says so, and starts another unless we are leaving."""

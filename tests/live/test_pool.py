@@ -432,3 +432,44 @@ def test_the_parents_renewal_keeps_a_long_task_alive(
     time.sleep(2.5)
     ended = task.open()
     assert (ended.state, ended.attempt, ended.lost) == (State.DONE, 1, 0)
+
+
+def test_what_a_child_has_not_started_goes_to_others_while_a_long_task_runs(
+    client: Client, pools: Pools, tmp_path: Path
+) -> None:
+    """A batch of short tasks with a long one among them: neither the tasks behind it nor the results before
+    it wait for its end."""
+    pools.start(processes=1)
+    client.get_many(client.add_many(_echoes(400)), wait=20)  # the child has learned to take many at once
+    before = client.add_many(_echoes(20))
+    task = Blocked(client, tmp_path)
+    behind = client.add_many(_echoes(20))
+    task.runs()
+    assert all(t.state is State.DONE for t in client.get_many(before, wait=10))
+    pools.start(processes=1)
+    assert all(t.state is State.DONE for t in client.get_many(behind, wait=10))
+    assert task.open().attempt == 1
+
+
+def test_prefetch_one_takes_one_at_a_time(manager: Manager, client: Client, pools: Pools) -> None:
+    pools.write(
+        "my_ops",
+        """
+        from qm import Operations
+
+        ops = Operations()
+        for name in ("echo", "fibonacci", "arithmetic", "reverse", "encoder"):
+            ops.operation(name, prefetch=1)(lambda value: value)
+        """,
+    )
+    held: list[int] = []
+    note_given = manager.queue.core.sessions.note_given
+
+    def noting(claim: Any, slot: Any, leases: Any) -> None:
+        held.append(len(leases))
+        note_given(claim, slot, leases)
+
+    manager.queue.core.sessions.note_given = noting  # type: ignore[method-assign]
+    pools.start(processes=1)
+    client.get_many(client.add_many(_echoes(100)), wait=20)
+    assert max(held) == 1

@@ -44,6 +44,30 @@ def test_a_new_hold_forgets_what_ran(page: Page) -> None:
     assert (page.held(), page.current()) == (LEASES[:1], None)
 
 
+def test_a_revoked_batch_starts_nothing_more_and_names_what_it_did_not_start(page: Page) -> None:
+    page.hold([*LEASES, Lease("third", 1, 1)])
+    assert page.start_running(0)
+    batch = page.revoke()
+    assert page.unstarted(batch) == [LEASES[1], Lease("third", 1, 1)]
+    page.stop_running()
+    assert not page.start_running(1)
+    assert page.current() is None
+
+
+def test_a_batch_revoked_before_its_first_start_gives_all_back(page: Page) -> None:
+    page.hold(LEASES)
+    assert page.unstarted(page.revoke()) == LEASES
+    assert not page.start_running(0)
+
+
+def test_the_next_batch_is_not_revoked_with_the_last(page: Page) -> None:
+    page.hold(LEASES)
+    batch = page.revoke()
+    page.hold(LEASES)
+    assert page.unstarted(batch) == []
+    assert page.start_running(0)
+
+
 def test_a_page_has_room_for_the_largest_take(page: Page) -> None:
     leases = [Lease(f"{n:064}", n, n) for n in range(TAKE_MAX)]
     page.hold(leases)

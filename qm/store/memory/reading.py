@@ -35,6 +35,10 @@ class Reading:
                 found.setdefault(type_, {})[state] = len(line)
         return found
 
+    def waiting(self, types: Sequence[str]) -> int:
+        lines = self._tables.lines.get(State.WAITING, {})
+        return sum(len(lines[name]) for name in set(types) if name in lines)
+
     def held(self, slot: Slot | None = None, *, session: str | None = None) -> Sequence[Held]:
         of = slot.session if slot else session
         if of is None:

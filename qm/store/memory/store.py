@@ -57,6 +57,10 @@ class MemoryStore(Alone):
         with self._reading() as reading:
             return reading.counts()
 
+    def waiting(self, types: Sequence[str]) -> int:
+        with self._reading() as reading:
+            return reading.waiting(types)
+
     def held(self, slot: Slot | None = None, *, session: str | None = None) -> Sequence[Held]:
         with self._reading() as reading:
             return reading.held(slot, session=session)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Final
 
 from qm.store.sqlite.connection import Connection
@@ -32,6 +33,10 @@ class Ledger:
             if tasks:
                 found.setdefault(name, {})[state] = tasks
         return found
+
+    def waiting(self, types: Iterable[str]) -> int:
+        """How many tasks of these types wait, as last committed."""
+        return sum(self.total((name, State.WAITING)) for name in set(types))
 
     def entry(self) -> Entry:
         """A new transaction's differences."""

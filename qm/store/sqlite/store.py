@@ -88,6 +88,9 @@ class SQLiteStore(Alone):
     def counts(self) -> dict[str, dict[State, int]]:
         return self._ledger.counts()
 
+    def waiting(self, types: Sequence[str]) -> int:
+        return self._ledger.waiting(types)
+
     def held(self, slot: Slot | None = None, *, session: str | None = None) -> Sequence[Held]:
         with self._reader() as reader:
             return reader.held(slot, session=session)

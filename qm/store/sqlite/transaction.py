@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qm.store.sqlite.connection import Connection
 from qm.store.sqlite.ledger import Entry
 from qm.store.sqlite.reading import SQLiteReader
@@ -16,3 +18,6 @@ class SQLiteTransaction(Working, Settling, Timing, SQLiteReader):
     def __init__(self, connection: Connection, entry: Entry) -> None:
         SQLiteReader.__init__(self, connection, entry.counts)
         self.entry = entry
+
+    def waiting(self, types: Sequence[str]) -> int:
+        return sum(self.entry.waiting(name) for name in set(types))

@@ -220,6 +220,12 @@ class Sizing(ContractBase):
 class Counting(ContractBase):
     """counts"""
 
+    def test_waiting_is_counted_by_type(self, verbs: Desk) -> None:
+        add(verbs, "a", "b", new("c", "sms"), new("d", delay=5.0))
+        take(verbs, 1)
+        asked: list[list[str]] = [["mail"], ["sms"], ["mail", "sms", "mail"], ["nobody"], []]
+        assert [verbs.waiting(types) for types in asked] == [1, 1, 2, 0, 0]
+
     def test_counts_follow_every_move(self, verbs: Desk) -> None:
         add(verbs, "a", "b", new("c", "sms"), new("d", delay=5.0))
         assert counts(verbs) == {
