@@ -26,6 +26,13 @@ class Stage:
         self.address = address
         self.pid = pid
 
+    @contextmanager
+    def pool(self, workers: int) -> Iterator[int]:
+        """A pool of `workers` processes that serve `benchmarks.noop`; gives its parent's pid."""
+        options = ["--rpc", self.address, "--processes", str(workers), "--load", "benchmarks.noop"]
+        with _program(self.home, "qmworker", *options) as pool:
+            yield pool.pid
+
     def client(self) -> Client:
         """A client of its own."""
         return Client(self.address, read_key(self.home / "authkey"))
@@ -53,8 +60,7 @@ def stage(durability: str = "full", store: str | None = None, workers: int = 0) 
         address = dict(line.split() for line in ready.read_text().splitlines())["rpc"]
         here = Stage(home, address, manager.pid)
         if workers:
-            options = ["--rpc", address, "--processes", str(workers), "--load", "benchmarks.noop"]
-            programs.enter_context(_program(home, "qmworker", *options))
+            programs.enter_context(here.pool(workers))
             with here.client() as client:
                 while not client.status().workers:
                     time.sleep(0.02)
