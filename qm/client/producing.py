@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+from qm.client.ahead import one_ahead
 from qm.client.tasks import chunks, new_task, unpack_task
 from qm.errors import IdConflict, NotFound, TaskCancelled, TaskFailed, TimedOut, WrongState
 from qm.limits import IDS_MAX, WAIT_MAX
-from qm.messages import AddStatus, Got, ListQuery, NewTask, Page, Status
+from qm.messages import Added, AddStatus, Got, ListQuery, NewTask, Page, Status
 from qm.task import ENDED, WAIT, PackedTask, State, Task
 from qm.wire.verbs import QueueVerbs
 
@@ -43,8 +44,8 @@ class Producing:
         frame were added.
         """
         ids: list[str] = []
-        for chunk in chunks(tasks, lambda task: len(task.input)):
-            added = self._patiently(lambda chunk=chunk: self._queue.add(chunk))  # type: ignore[misc]
+        frames = chunks(tasks, lambda task: len(task.input))
+        for chunk, added in one_ahead(self._add_frame, frames):
             self._hint(added.unserved)
             conflicts = [t.id for t, s in zip(chunk, added.statuses, strict=True) if s is AddStatus.CONFLICT]
             if conflicts:
@@ -57,6 +58,9 @@ class Producing:
             if on_added is not None:
                 on_added(len(chunk))
         return ids
+
+    def _add_frame(self, tasks: Sequence[NewTask]) -> Added:
+        return self._patiently(lambda: self._queue.add(tasks))
 
     def get(self, id: str, wait: float = 0) -> Task:
         """The task as it stands; with `wait`, blocks up to so many seconds until it has ended.
