@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
+from qm.messages import WorkerInfo
 from qm.store.sqlite.connection import Connection
 from qm.task import State
 
@@ -14,6 +15,14 @@ from qm.task import State
 _BLOCK: Final = 1 << 20
 
 _Key = tuple[str, State]
+
+
+class _Mark(NamedTuple):
+    """What a transaction had noted at some point."""
+
+    differences: dict[_Key, int]
+    workers: dict[str, str | None]
+    timeouts: dict[str, float | None]
 
 
 class Ledger:
@@ -25,6 +34,10 @@ class Ledger:
             (name, State(state)): tasks for name, state, tasks in connection.run("counts")
         }
         self._next = self._reserved = 0
+        self._workers: dict[str, str | None] = {
+            session: f"{host}:{pid}" for session, host, pid, _, _ in connection.run("sessions")
+        }
+        self._timeouts: dict[str, float | None] = dict(connection.run("timeouts"))
 
     def counts(self) -> dict[str, dict[State, int]]:
         """The counts as last committed."""
@@ -57,10 +70,29 @@ class Ledger:
         """The count of one type and state as last committed."""
         return self._totals.get(key, 0)
 
-    def apply(self, differences: dict[_Key, int]) -> None:
+    def worker(self, session: str) -> str | None:
+        """host:pid of a session."""
+        return self._workers.get(session)
+
+    def timeout(self, name: str) -> float | None:
+        """A type's own time limit, in seconds."""
+        return self._timeouts.get(name)
+
+    def apply(
+        self,
+        differences: dict[_Key, int],
+        workers: dict[str, str | None],
+        timeouts: dict[str, float | None],
+    ) -> None:
         """Adds what a transaction has committed."""
         for key, difference in differences.items():
             self._totals[key] = self._totals.get(key, 0) + difference
+        self._timeouts.update(timeouts)
+        for session, name in workers.items():
+            if name is None:
+                self._workers.pop(session, None)
+            else:
+                self._workers[session] = name
 
 
 class Entry:
@@ -70,6 +102,9 @@ class Entry:
         self._ledger = ledger
         self._connection = connection
         self._differences: dict[_Key, int] = {}
+        #: Sessions that came (host:pid) or went (None), and the time limits that types said.
+        self._workers: dict[str, str | None] = {}
+        self._timeouts: dict[str, float | None] = {}
 
     def move(self, name: str, source: State | None, target: State | None, tasks: int = 1) -> None:
         """Notes that tasks of a type went from one state to another; None is outside."""
@@ -95,13 +130,30 @@ class Entry:
         key = (name, State.WAITING)
         return self._ledger.total(key) + self._differences.get(key, 0)
 
-    def mark(self) -> dict[_Key, int]:
-        """The differences so far, to return to."""
-        return dict(self._differences)
+    def note_worker(self, worker: WorkerInfo) -> None:
+        """A session came, or came again with other options."""
+        self._workers[worker.session] = worker.name
+        self._timeouts.update({name: options.timeout for name, options in worker.types.items()})
 
-    def reset(self, mark: dict[_Key, int]) -> None:
+    def forget_worker(self, session: str) -> None:
+        """A session went."""
+        self._workers[session] = None
+
+    def worker(self, session: str) -> str | None:
+        """host:pid of a session, as this transaction sees it."""
+        return self._workers[session] if session in self._workers else self._ledger.worker(session)
+
+    def timeout(self, name: str) -> float | None:
+        """A type's own time limit, as this transaction sees it."""
+        return self._timeouts[name] if name in self._timeouts else self._ledger.timeout(name)
+
+    def mark(self) -> _Mark:
+        """What was noted so far, to return to."""
+        return _Mark(dict(self._differences), dict(self._workers), dict(self._timeouts))
+
+    def reset(self, mark: _Mark) -> None:
         """Back to a mark."""
-        self._differences = mark
+        self._differences, self._workers, self._timeouts = mark
 
     def write(self) -> None:
         """Writes the changed counts; part of the transaction."""
@@ -114,7 +166,7 @@ class Entry:
 
     def apply(self) -> None:
         """After the commit."""
-        self._ledger.apply(self._differences)
+        self._ledger.apply(self._differences, self._workers, self._timeouts)
 
     def _add(self, key: _Key, tasks: int) -> None:
         self._differences[key] = self._differences.get(key, 0) + tasks

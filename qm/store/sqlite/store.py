@@ -13,6 +13,7 @@ import apsw
 from qm.errors import NotCommitted, StoreError
 from qm.messages import ListQuery, PackedPage, Slot, WorkerInfo
 from qm.store.base import Alone, Held
+from qm.store.sqlite.checkpoint import Checkpointer
 from qm.store.sqlite.connection import Connection
 from qm.store.sqlite.file import FileLock, open_reader, open_writer
 from qm.store.sqlite.ledger import Entry, Ledger
@@ -38,6 +39,9 @@ class SQLiteStore(Alone):
         self._synced: bool | None = None
         self._turn = threading.Lock()
         self._ledger = Ledger(self._connection)
+        self._checkpointer = Checkpointer(path, self._turn)
+        self._checkpointer.watch(db)
+        self._checkpointer.start()
         self._readers: list[SQLiteReader] = []
         self._closed = False
 
@@ -116,6 +120,8 @@ class SQLiteStore(Alone):
             if self._closed:
                 return
             self._closed = True
+        self._checkpointer.stop()
+        with self._turn:
             while self._readers:
                 self._readers.pop().connection.close()
             self._connection.close()  # the last connection checkpoints the log and removes it

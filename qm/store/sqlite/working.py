@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -10,6 +10,7 @@ from qm.errors import WrongState
 from qm.limits import BATCH_BYTES
 from qm.messages import Progress, Slot, Taken, Verdict, WorkerInfo
 from qm.store.checks import check_worker
+from qm.store.sqlite.connection import Row
 from qm.store.sqlite.ledger import random_token
 from qm.store.sqlite.part import Part
 from qm.task import Lease, State
@@ -24,18 +25,23 @@ class Working(Part):
             return []
         taken: list[Taken] = []
         leased, size = [], 0
-        query = self.connection.iterate_rows("heads", wanted, (limit, timeout))
-        for n, id_, attempt, name, data, failures, seconds, added, priority in query:
+        for n, id_, attempt, name, data, failures, own, added, priority, _ in self._heads(wanted, limit):
             size += len(data)
             if taken and size > BATCH_BYTES:
                 break
             lease = Lease(id_, attempt + 1, random_token())
+            seconds = own or self.entry.timeout(name) or timeout
             taken.append(Taken(lease, name, data, failures, seconds, added, priority))
             leased.append((n, lease.token))
             self.entry.move(name, State.WAITING, State.RUNNING)
-        worker = self._worker_of(slot.session)
+        worker = self.entry.worker(slot.session)
         self.connection.run_many("take", leased, (slot.session, slot.index, slot.incarnation, worker, now))
         return taken
+
+    def _heads(self, types: Sequence[str], limit: int) -> Iterator[Row]:
+        if len(types) == 1:  # three times as fast, and the commonest case: one type has the backlog
+            return self.connection.iterate("heads", (types[0], limit))
+        return self.connection.iterate_rows("heads_of_many", types, (limit,))
 
     def progress(self, items: Sequence[Progress]) -> list[Verdict]:
         last = {item.lease: item for item in items}
@@ -45,6 +51,7 @@ class Working(Part):
 
     def attach(self, worker: WorkerInfo, now: float) -> None:
         check_worker(worker)
+        self.entry.note_worker(worker)
         types = msgspec.msgpack.encode(worker.types)
         self.connection.run("attach", (worker.session, worker.host, worker.pid, worker.processes, types, now))
         self.connection.run_many(
@@ -56,8 +63,4 @@ class Working(Part):
         if self.connection.run("holds_any", (session,))[0][0]:
             raise WrongState(f"session {session} still holds tasks")
         self.connection.run("detach", (session,))
-
-    def _worker_of(self, session: str) -> str | None:
-        for host, pid in self.connection.run("worker", (session,)):
-            return f"{host}:{pid}"
-        return None
+        self.entry.forget_worker(session)

@@ -12,19 +12,23 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /* rows */
 INSERT INTO inputs (n, data) VALUES (?, ?) /* rows */
 
 -- heads --
--- The next tasks of some types. Each type's line is walked from its head only as far as the limit reaches.
+-- The next tasks of one type: the head of its line, walked only as far as the limit reaches.
+SELECT t.n, t.id, t.attempt, t.type, inputs.data, t.failures, t.timeout, t.added, t.priority, t.seq
+FROM tasks AS t CROSS JOIN inputs ON inputs.n = t.n
+WHERE t.state = 'waiting' AND t.type = ?
+ORDER BY t.priority DESC, t.seq
+LIMIT ?
+
+-- heads_of_many --
+-- The same over several types. The heads are sorted before their payloads are read.
 WITH heads AS MATERIALIZED (
     SELECT n FROM tasks
     WHERE state = 'waiting' AND type IN (VALUES (?) /* rows */)
     ORDER BY priority DESC, seq
     LIMIT ?
 )
-SELECT t.n, t.id, t.attempt, t.type, inputs.data, t.failures,
-       coalesce(t.timeout, types.timeout, ?), t.added, t.priority
-FROM heads
-JOIN tasks AS t ON t.n = heads.n
-JOIN inputs ON inputs.n = t.n
-LEFT JOIN types ON types.type = t.type
+SELECT t.n, t.id, t.attempt, t.type, inputs.data, t.failures, t.timeout, t.added, t.priority, t.seq
+FROM heads CROSS JOIN tasks AS t ON t.n = heads.n CROSS JOIN inputs ON inputs.n = heads.n
 ORDER BY t.priority DESC, t.seq
 
 -- take --
@@ -181,14 +185,14 @@ INSERT INTO types (type, attempts, timeout, keep) VALUES (?, ?, ?, ?) /* rows */
 ON CONFLICT (type) DO UPDATE SET
     attempts = excluded.attempts, timeout = excluded.timeout, keep = excluded.keep
 
+-- timeouts --
+SELECT type, timeout FROM types
+
 -- holds_any --
 SELECT EXISTS (SELECT 1 FROM tasks WHERE state = 'running' AND session = ?)
 
 -- detach --
 DELETE FROM sessions WHERE session = ?
-
--- worker --
-SELECT host, pid FROM sessions WHERE session = ?
 
 -- sessions --
 SELECT session, host, pid, processes, types FROM sessions ORDER BY session
