@@ -69,7 +69,7 @@ def _rows(
 ) -> list[Row]:
     name, (first, second) = _GROUPS[group][0], keys
     if group == "waiting":
-        extra = (int(first), int(first), second, limit)
+        extra = (int(first), second, limit)
         return list(connection.iterate_rows(name, types, extra)) if types else []
     if group == "scheduled":
         return connection.run(name, (first, second, query.type, limit))

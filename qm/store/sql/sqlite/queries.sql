@@ -221,14 +221,15 @@ JOIN tasks AS t ON t.id = given.id AND t.state = 'running' AND t.attempt = given
 LEFT JOIN types ON types.type = t.type
 
 -- get --
+WITH given (id) AS (VALUES (?) /* rows */)
 SELECT t.n, t.id, t.type, inputs.data, t.state, outputs.data, t.reason, t.priority, t.attempt, t.attempts,
        t.failures, t.crashes, t.lost, t.added, t.due, t.started, t.ended, t.expires, t.timeout, t.worker,
        t.progress, t.note, t.input_size, t.output_size, attempts.error
-FROM tasks AS t
+FROM given
+CROSS JOIN tasks AS t ON t.id = given.id
 JOIN inputs ON inputs.n = t.n
 LEFT JOIN outputs ON outputs.n = t.n
 LEFT JOIN attempts ON attempts.n = t.n AND attempts.attempt = t.attempt
-WHERE t.id = ?
 
 -- page --
 -- The tasks of one page of a list, by number; payloads too large to list are left out.
@@ -243,11 +244,22 @@ LEFT JOIN attempts ON attempts.n = t.n AND attempts.attempt = t.attempt
 WHERE t.n = ?
 
 -- list_waiting --
--- In the order in which they would run; a page begins behind (priority, seq).
-SELECT n, priority, seq FROM tasks
-WHERE state = 'waiting' AND type IN (VALUES (?) /* rows */)
-  AND priority <= ? AND NOT (priority = ? AND seq <= ?)
-ORDER BY priority DESC, seq LIMIT ?
+-- In the order in which they would run; a page begins behind (priority, seq): the rest of that priority, then
+-- the lower ones. One condition over both would walk the line from its head to the cursor.
+WITH given (type) AS (VALUES (?) /* rows */),
+     place (priority, seq, most) AS (VALUES (?, ?, ?))
+SELECT n, priority, seq FROM (
+    SELECT * FROM (
+        SELECT n, priority, seq FROM tasks
+        WHERE state = 'waiting' AND type IN given
+          AND priority = (SELECT priority FROM place) AND seq > (SELECT seq FROM place)
+        ORDER BY seq LIMIT (SELECT most FROM place))
+    UNION ALL
+    SELECT * FROM (
+        SELECT n, priority, seq FROM tasks
+        WHERE state = 'waiting' AND type IN given AND priority < (SELECT priority FROM place)
+        ORDER BY priority DESC, seq LIMIT (SELECT most FROM place)))
+ORDER BY priority DESC, seq LIMIT (SELECT most FROM place)
 
 -- list_scheduled --
 SELECT n, due, n FROM tasks
@@ -260,7 +272,8 @@ WHERE state = 'blocked' AND n > ?1 AND (?2 IS NULL OR type = ?2)
 ORDER BY n LIMIT ?3
 
 -- list_running --
-SELECT n, n, 0 FROM tasks
+-- INDEXED: by itself the planner walks all tasks in order of n. What runs is little, and sorted in no time.
+SELECT n, n, 0 FROM tasks INDEXED BY running
 WHERE state = 'running' AND n > ?1 AND (?2 IS NULL OR type = ?2)
 ORDER BY n LIMIT ?3
 
