@@ -50,6 +50,8 @@ def exchange(
 
 def _once(core: Core, claim: Claim, slot: SlotState, settlements: Sequence[Settlement]) -> Exchanged:
     """One commit: the settlements, what the slot lost on the way, and what it gets."""
+    if not settlements and _is_idle(core, claim, slot):
+        return Exchanged([], [])
     effects = Effects()
     now = core.clock.now()
 
@@ -69,6 +71,13 @@ def _once(core: Core, claim: Claim, slot: SlotState, settlements: Sequence[Settl
     core.sessions.note_given(claim, slot, {*claim.holding, *(task.lease for task in answer.tasks)})
     core.tell(effects)
     return answer
+
+
+def _is_idle(core: Core, claim: Claim, slot: SlotState) -> bool:
+    """Whether there is nothing to give or to take back. A task that is added while we look wakes us: it is
+    counted before its wake is told, and we are parked."""
+    knows = slot.given is not None and slot.given <= {*claim.holding}
+    return knows and not core.store.waiting(claim.types)
 
 
 def _share(core: Core, tx: Transaction, claim: Claim) -> int:
