@@ -3,10 +3,10 @@
 .DEFAULT_GOAL := help
 # Two targets at once (make -j) must not both install.
 .NOTPARALLEL:
-.PHONY: help demo run test lint bench docs format venv clean distclean
+.PHONY: help demo run test lint bench bench-backlog docs format venv clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: ## send 1,000 real tasks through a manager and two workers and audit every result
 	@scripts/demo
@@ -20,8 +20,12 @@ test: lint ## check style and types, then run all tests (ARGS="-k audit" for som
 lint: ## check style and types
 	@scripts/lint
 
-bench: venv ## measure the path of a task (RUNS=5)
-	@.venv/bin/python -m benchmarks.path $(RUNS)
+RUNS ?= 5
+bench: venv ## measure, and other task queues beside it (PEERS="redis huey" RUNS=5 ARGS="--json FILE --svg FILE")
+	@.venv/bin/python -m benchmarks --runs $(RUNS) --peers "$(PEERS)" $(ARGS)
+
+bench-backlog: venv ## measure add, take and status at 10k, 100k and 1M waiting (ARGS="--most 5000000")
+	@.venv/bin/python -m benchmarks.backlog $(ARGS)
 
 docs: venv ## write the parts of the documentation that the code knows best
 	@.venv/bin/python scripts/docs

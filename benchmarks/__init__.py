@@ -1,1 +1,1 @@
-"""Measurements to run, never to assert: `make bench`. Machines are noisy, so medians, side by side."""
+"""Measurements to run, never to assert: `make bench`. See docs/performance.md."""

@@ -2,78 +2,92 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
 
-from qm import Client
+from benchmarks.program import program, wait_until
+from benchmarks.stamps import Stamps
+from benchmarks.usage import cpu_seconds, tree
+from qm import Client, new_task
 from qm.wire.keys import read_key
-
-_START_SECONDS: Final = 20.0
 
 
 class Stage:
-    """Where a measurement runs: the manager's address, its pid, and how to reach it."""
+    """Where a measurement runs: the manager, how to reach it, and when its tasks ran."""
 
-    def __init__(self, home: Path, address: str, pid: int) -> None:
+    def __init__(self, home: Path, address: str, manager: int, started: float, stamps: Stamps) -> None:
         self.home = home
         self.address = address
-        self.pid = pid
+        #: The manager's pid.
+        self.manager = manager
+        #: Seconds from the manager's start until it served.
+        self.started = started
+        self.stamps = stamps
+        self._pools: list[int] = []
 
     @contextmanager
-    def pool(self, workers: int) -> Iterator[int]:
-        """A pool of `workers` processes that serve `benchmarks.noop`; gives its parent's pid."""
-        options = ["--rpc", self.address, "--processes", str(workers), "--load", "benchmarks.noop"]
-        with _program(self.home, "qmworker", *options) as pool:
-            yield pool.pid
+    def pool(self, workers: int = 2) -> Iterator[None]:
+        """A pool of `workers` processes that serve `benchmarks.noop`."""
+        command = [sys.executable, "-m", "qm.cli.qmworker", "--rpc", self.address]
+        command += ["--processes", str(workers), "--load", "benchmarks.noop", "--log-level", "warning"]
+        environment = {"QM_HOME": str(self.home), **self.stamps.environment()}
+        with program(command, environment, self.home / "pool.log") as pool:
+            self._pools.append(pool.pid)
+            try:
+                yield
+            finally:
+                self._pools.remove(pool.pid)
 
     def client(self) -> Client:
         """A client of its own."""
-        return Client(self.address, read_key(self.home / "authkey"))
+        return Client(self.address, self.key())
+
+    def key(self) -> bytes:
+        """The manager's authkey."""
+        return read_key(self.home / "authkey")
+
+    def pids(self) -> list[int]:
+        """All our processes: manager, web, pools and their children."""
+        return tree(self.manager, *self._pools)
 
     def cpu_seconds(self) -> float:
-        """What the manager's process has used so far, user and system."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """What they have used so far."""
+        return cpu_seconds(self.pids())
 
 
 @contextmanager
-def stage(durability: str = "full", store: str | None = None, workers: int = 0) -> Iterator[Stage]:
-    """A manager with `durability`, or with `store`; and a pool of `workers` processes if any."""
-    with tempfile.TemporaryDirectory(prefix="qmanager-bench.") as folder, ExitStack() as programs:
-        home = Path(folder)
-        ready = home / "ready"
-        options = ["--rpc", "127.0.0.1:0", "--http", "off", "--ready-file", str(ready)]
-        options += ["--store", store] if store else ["--durability", durability]
-        manager = programs.enter_context(_program(home, "qmanager", *options))
-        deadline = time.monotonic() + _START_SECONDS
-        while not ready.exists():
-            if manager.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"qmanager did not start (exit code {manager.poll()})")
-            time.sleep(0.02)
+def stage(durability: str, *, web: bool = False, workers: int = 0) -> Iterator[Stage]:
+    """A manager with `durability` (full, relaxed, or memory: the store in memory), with its page if `web`,
+    and a ready pool of `workers` processes if any."""
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qmanager-bench.")))
+        stamps = Stamps(stack.enter_context(stamp_file()))
+        ready, log = home / "ready", home / "manager.log"
+        command = [sys.executable, "-m", "qm.cli.qmanager", "--rpc", "127.0.0.1:0", "--log-level", "warning"]
+        command += ["--http", "127.0.0.1:0" if web else "off", "--ready-file", str(ready)]
+        command += ["--store", "memory:"] if durability == "memory" else ["--durability", durability]
+        start = time.monotonic()
+        manager = stack.enter_context(program(command, {"QM_HOME": str(home)}, log))
+        wait_until(ready.exists, manager, "qmanager", log)
+        started = time.monotonic() - start
         address = dict(line.split() for line in ready.read_text().splitlines())["rpc"]
-        here = Stage(home, address, manager.pid)
+        here = Stage(home, address, manager.pid, started, stamps)
         if workers:
-            programs.enter_context(here.pool(workers))
+            stack.enter_context(here.pool(workers))
             with here.client() as client:
-                while not client.status().workers:
-                    time.sleep(0.02)
+                client.get_many(client.add_many(new_task("noop", n) for n in range(100)), wait=30)
         yield here
 
 
 @contextmanager
-def _program(home: Path, name: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    environment = {**os.environ, "QM_HOME": str(home)}
-    command = [sys.executable, "-m", f"qm.cli.{name}", *options, "--log-level", "warning"]
-    program = subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[1])
-    try:
-        yield program
-    finally:
-        program.terminate()
-        program.wait()
+def stamp_file() -> Iterator[Path]:
+    """A path in memory where there is one: on disk the stamps would ride in the store's own syncs."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(
+        prefix="qmanager-bench.", dir=memory if memory.is_dir() else None
+    ) as folder:
+        yield Path(folder) / "stamps"

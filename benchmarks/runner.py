@@ -1,0 +1,54 @@
+"""Runs probes, interleaved, and keeps what they found."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from benchmarks.machine import machine, versions
+from benchmarks.probe import Probe
+from benchmarks.report import NOISY, Failure, Report, Sample, System
+from benchmarks.usage import Steal
+
+
+def run(probes: Sequence[Probe], systems: Sequence[System], runs: int) -> Report:
+    """Every probe once, then every probe again: a noisy minute hits one run of each and not one system. A
+    probe that fails is noted and does not stop the others."""
+    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    report = Report(date=date, runs=runs, machine=machine(), versions=versions(), systems=list(systems))
+    for number in range(1, runs + 1):
+        for probe in probes:
+            _say(f"run {number} of {runs}: {probe.system}: {probe.name} ... ")
+            _once(report, probe, number)
+    return report
+
+
+def _once(report: Report, probe: Probe, number: int) -> None:
+    steal = Steal()
+    try:
+        found = probe.measure()
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+        report.failures.append(Failure(system=probe.system, probe=probe.name, run=number, why=str(error)))
+        _say(f"failed: {error}\n")
+        return
+    stolen = steal.share()
+    for figure, value in found.items():
+        report.samples.append(
+            Sample(
+                system=probe.system,
+                figure=figure,
+                run=number,
+                value=value,
+                stolen=stolen,
+                noisy=stolen > NOISY,
+            )
+        )
+    words = ", ".join(f"{name} {value:,.4g}" for name, value in found.items())
+    _say(f"{words}{f'  (noisy: {stolen:.0%} stolen)' if stolen > NOISY else ''}\n")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()
