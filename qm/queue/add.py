@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
+from typing import Final
 
 from qm.errors import BadRequest, TooLarge
 from qm.limits import ATTEMPTS_MAX, DELAY_MAX, IDS_MAX, PAYLOAD_MAX
 from qm.messages import Added, AddStatus, NewTask
 from qm.queue.core import Core, Effects
 from qm.task import is_id, is_type
+
+_log = logging.getLogger(__name__)
+
+#: Types whose hint is remembered: a producer that makes up types must not fill our memory, nor the log.
+_TOLD_MAX: Final = 1000
 
 
 def add(core: Core, tasks: Sequence[NewTask]) -> Added:
@@ -28,7 +35,17 @@ def add(core: Core, tasks: Sequence[NewTask]) -> Added:
         elif status is AddStatus.CREATED:
             effects.waiting[task.type] += 1
     core.tell(effects)
-    return Added(list(statuses), core.sessions.unserved(task.type for task in tasks))
+    unserved = core.sessions.unserved(task.type for task in tasks)
+    _hint(core, unserved)
+    return Added(list(statuses), unserved)
+
+
+def _hint(core: Core, unserved: Sequence[str]) -> None:
+    """Says once, until a worker comes: the commonest surprise of a first day."""
+    for name in unserved:
+        if name not in core.told_unserved and len(core.told_unserved) < _TOLD_MAX:
+            core.told_unserved.add(name)
+            _log.warning("tasks of type %s are added and no worker serves it", name)
 
 
 def check(task: NewTask) -> None:

@@ -44,6 +44,8 @@ class Core:
         #: Numbers in [0, 1) for the jitter of retries.
         self.draw = draw
         self.started = clock.now()
+        #: Types of which the log has said that nobody serves them.
+        self.told_unserved: set[str] = set()
         self._draining = threading.Event()
         self._nudge = threading.Event()
 

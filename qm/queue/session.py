@@ -37,6 +37,7 @@ def attach(core: Core, info: WorkerInfo) -> Attached:
 
     if core.commit.run(work):
         _log.info("worker %s attached: %d processes, %d types", info.name, info.processes, len(info.types))
+    core.told_unserved.difference_update(info.types)
     core.nudge_timer()
     return Attached(SESSION_TERM)
 

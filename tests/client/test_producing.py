@@ -302,7 +302,8 @@ def test_a_type_that_nobody_serves_is_hinted_at_once_and_only_once(
     with caplog.at_level(logging.WARNING, logger="qm.client"):
         client.add_many([new_task("mail"), new_task("sms"), new_task("sms"), new_task("fax")])
         client.add("sms")
-    assert [record.getMessage() for record in caplog.records] == [
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("qm.client")]
+    assert ours == [
         'no worker serves "sms" now; start one with: qmworker --type sms',
         'no worker serves "fax" now; start one with: qmworker --type fax',
     ]

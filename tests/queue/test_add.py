@@ -133,3 +133,20 @@ def test_when_the_store_does_not_commit_nothing_is_added_and_nobody_is_woken(
     assert len(bench.core.takers) == 1, "the taker was woken for nothing"
     bench.add("a")
     assert [task.id for task in taker.answer()] == ["a"]
+
+
+def test_the_log_says_once_that_nobody_serves_a_type_and_again_after_a_worker_came_and_went(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said() -> int:
+        return sum("no worker serves it" in record.getMessage() for record in caplog.records)
+
+    bench.add("a")
+    bench.add("b")
+    assert said() == 1
+    bench.attach()
+    bench.add("c")
+    assert said() == 1
+    bench.queue.detach("pool")
+    bench.add("d")
+    assert said() == 2
