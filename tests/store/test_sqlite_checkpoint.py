@@ -61,6 +61,36 @@ def test_the_log_begins_anew_under_steady_commits(store: SQLiteStore, tmp_path: 
     assert store.counts()["mail"]["waiting"] == 40 * 60  # type: ignore[index]
 
 
+def test_a_move_that_ends_when_the_next_log_has_begun_says_nothing_about_it(store: SQLiteStore) -> None:
+    class Late:
+        """The connection of the thread; a commit comes just after its move."""
+
+        def __init__(self, db: apsw.Connection) -> None:
+            self.db = db
+
+        def wal_checkpoint(self, mode: int) -> tuple[int, int]:
+            pages = self.db.wal_checkpoint(mode=mode)
+            store.add([new("between")], NOW)
+            return pages
+
+        def close(self) -> None:
+            self.db.close()
+
+    checkpointer = store._checkpointer
+    with pytest.MonkeyPatch.context() as quiet:
+        quiet.setattr(checkpoint, "_ENOUGH", 10_000)
+        fill(store, "a")
+        quiet.setattr(checkpointer, "_db", Late(checkpointer._db))
+        checkpointer._move_pages()
+    assert checkpointer._logs == 1
+    over = moved(store)
+    for n in range(20):  # fewer pages than were moved of the log before, and more than enough
+        if over.is_set():
+            break
+        fill(store, str(n), 1)
+    assert over.wait(10)
+
+
 def test_a_move_that_fails_is_told_and_tried_again(
     store: SQLiteStore, caplog: pytest.LogCaptureFixture
 ) -> None:

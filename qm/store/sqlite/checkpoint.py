@@ -33,7 +33,10 @@ class Checkpointer(threading.Thread):
         self._db.pragma("journal_mode")  # a connection that has read nothing yet does not know of the log
         self._turn = turn
         self._pages = 0
-        self._moved = 0
+        #: How often the log began anew, and the pages moved of it, with the log that the number is of: a move
+        #: that ends when the next log has begun says nothing about that one.
+        self._logs = 0
+        self._moved = (0, 0)
         self._wanted = threading.Event()
         self._stopped = False
 
@@ -62,15 +65,21 @@ class Checkpointer(threading.Thread):
         self._db.close()
 
     def _move(self) -> None:
-        _, self._moved = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._move_pages()
         if self._pages >= _MUCH:
             with self._turn:
-                _, self._moved = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                self._move_pages()
+
+    def _move_pages(self) -> None:
+        log = self._logs
+        _, moved = self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self._moved = (log, moved)
 
     def _committed(self, db: apsw.Connection, name: str, pages: int) -> int:
-        if pages < self._pages:  # the log began anew
-            self._moved = 0
+        if pages < self._pages:
+            self._logs += 1
         self._pages = pages
-        if pages - self._moved >= _ENOUGH:
+        log, moved = self._moved
+        if pages - (moved if log == self._logs else 0) >= _ENOUGH:
             self._wanted.set()
         return apsw.SQLITE_OK
