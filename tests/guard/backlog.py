@@ -10,9 +10,8 @@ from tests.guard.shop import TYPE
 _NUMBERS = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1) "
 
 _FILL = (
-    _NUMBERS + "INSERT INTO tasks (n, id, type, state, priority, seq, digest, added, input_size) "
-    "SELECT n, printf('%032x', n), ?2, 'waiting', 0, n, zeroblob(16), 0, 1 FROM numbers",
-    _NUMBERS + "INSERT INTO inputs (n, data) SELECT n, x'01' FROM numbers",
+    _NUMBERS + "INSERT INTO tasks (n, id, type, state, priority, seq, digest, added, input_size, input) "
+    "SELECT n, printf('%032x', n), ?2, 'waiting', 0, n, zeroblob(16), 0, 1, x'01' FROM numbers",
     "INSERT INTO counts (type, state, tasks) VALUES (?2, 'waiting', ?1)",
     "UPDATE numbers SET reserved = ?1",
 )

@@ -19,12 +19,12 @@ def check_one_add(shop: Shop) -> None:
     """One task, alone."""
     _add(shop, 1).check(
         "an add alone: one commit, one sync, one statement for each table",
-        statements=7,  # 6
+        statements=6,  # 5
         transactions=1,
         syncs=1,
-        pages=12,  # 8
-        log_writes=14,  # 10: two for each page
-        log_bytes=29_000,  # 20,600
+        pages=11,  # 7
+        log_writes=11,  # 8: two for each page
+        log_bytes=23_000,  # 16,480
     )
 
 
@@ -32,12 +32,12 @@ def check_bulk_add(shop: Shop) -> None:
     """A thousand tasks in one call."""
     _add(shop, MANY).check(
         "a bulk add: a commit for all, a statement for many rows, each page written once",
-        statements=40,  # 33
+        statements=30,  # 23
         transactions=1,
         syncs=1,
-        pages=2_000,  # 1,695
-        log_writes=90,  # 72
-        log_bytes=180_000,  # 148,320
+        pages=1_500,  # 1,150
+        log_writes=82,  # 66
+        log_bytes=166_000,  # 135,960
     )
 
 
@@ -48,12 +48,12 @@ def check_drain_one_by_one(shop: Shop) -> None:
     assert shop.queue.done.count() > MANY
     bill.check(
         "an exchange of one task: settling and taking share a commit and a sync",
-        statements=9 * MANY,  # 8,005
+        statements=8 * MANY,  # 7,005
         transactions=MANY + 2,  # 1,001
         syncs=MANY + 10,  # 1,000, and one each time that the log begins anew
-        pages=35 * MANY,  # 30,177
-        log_writes=20 * MANY,  # 17,540
-        log_bytes=41_000 * MANY,  # 36,132,400
+        pages=31 * MANY,  # 26,660
+        log_writes=18 * MANY,  # 15,577
+        log_bytes=37_000 * MANY,  # 32,086,592
     )
 
 
@@ -64,12 +64,12 @@ def check_drain_in_batches(shop: Shop) -> None:
     assert shop.queue.done.count() > MANY
     bill.check(
         "an exchange of a hundred tasks: its statements do not grow with its tasks",
-        statements=190,  # 165
+        statements=160,  # 135
         transactions=12,  # 11
         syncs=12,  # 10
-        pages=6_500,  # 5,534
-        log_writes=730,  # 620
-        log_bytes=1_500_000,  # 1,277,200
+        pages=4_800,  # 4,003
+        log_writes=660,  # 556
+        log_bytes=1_350_000,  # 1,145,360
     )
 
 
@@ -90,7 +90,7 @@ def check_get(shop: Shop) -> None:
         "a get: a statement for every 32 tasks, and no commit",
         statements=MANY // 32 + 6,  # 34
         transactions=0,
-        pages=13 * MANY,  # 11,000
+        pages=1_100,  # 869
         log_bytes=0,
     )
 
@@ -102,7 +102,7 @@ def check_list(shop: Shop) -> None:
         "a page of a list: at most one statement for each of its tasks, and no commit",
         statements=54,  # 53
         transactions=0,
-        pages=560,  # about 460
+        pages=200,  # about 155
         log_bytes=0,
     )
 

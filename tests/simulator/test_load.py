@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from fractions import Fraction
 from itertools import islice
@@ -79,7 +80,8 @@ def test_an_output_that_is_nearly_right_is_noticed(seed: int) -> None:
         if isinstance(output, str):
             assert job.complaint(output + "x") and job.complaint(output.encode())
         else:
-            assert job.complaint(output + 1) and job.complaint(str(output))
+            next_to_it = math.nextafter(output, math.inf) if isinstance(output, float) else output + 1
+            assert job.complaint(next_to_it) and job.complaint(str(output))
             # the value alone is not enough: 6 is not 6.0, and 1 is not True
             assert job.complaint(Fraction(output))
 

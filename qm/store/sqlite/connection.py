@@ -29,34 +29,37 @@ class Connection:
 
     def run(self, name: str, args: Sequence[Any] = ()) -> list[Row]:
         """The rows of the named query. Raises `BadRequest` where a CHECK refuses a value."""
-        return list(self.iterate(name, args))
+        return self._rows(self._queries[name].text(), args)
 
     def iterate(self, name: str, args: Sequence[Any] = ()) -> Iterator[Row]:
-        """As `run`, row by row."""
-        try:
-            yield from self.db.execute(self._queries[name].text(), args)
-        except apsw.ConstraintError as error:
-            raise _refused(error) from error
+        """The rows of the named query, one by one."""
+        return self.db.execute(self._queries[name].text(), args)
 
     def iterate_rows(self, name: str, values: Sequence[Any], extra: Row = ()) -> Iterator[Row]:
         """The rows of the named query, one by one; each of `values` is a row of its template."""
-        yield from self.db.execute(self._queries[name].text(len(values)), (*values, *extra))
+        return self.db.execute(self._queries[name].text(len(values)), (*values, *extra))
 
     def run_many(self, name: str, rows: Iterable[Row], extra: Row = ()) -> list[Row]:
         """The rows of the named query over a batch: `rows` fill its row template, `extra` what follows."""
+        rows = tuple(rows)
+        if len(rows) == 1:  # a task alone should not pay for the cutting
+            return self.run(name, (*rows[0], *extra))
         found: list[Row] = []
         query = self._queries[name]
         for chunk in _chunks(rows):
             args = [value for row in chunk for value in row]
-            try:
-                found.extend(self.db.execute(query.text(len(chunk)), (*args, *extra)))
-            except apsw.ConstraintError as error:
-                raise _refused(error) from error
+            found += self._rows(query.text(len(chunk)), (*args, *extra))
         return found
 
     def close(self) -> None:
         """Closes the connection."""
         self.db.close()
+
+    def _rows(self, sql: str, args: Sequence[Any]) -> list[Row]:
+        try:
+            return self.db.execute(sql, args).fetchall()
+        except apsw.ConstraintError as error:
+            raise BadRequest(f"the store refused a value: {error}") from error
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -68,7 +71,3 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
             size //= 2
         yield rest[:size]
         rest = rest[size:]
-
-
-def _refused(error: apsw.ConstraintError) -> BadRequest:
-    return BadRequest(f"the store refused a value: {error}")

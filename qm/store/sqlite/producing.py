@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from qm.messages import AddStatus, NewTask
 from qm.store.checks import check_new
 from qm.store.sqlite.connection import Row
-from qm.store.sqlite.part import Part
+from qm.store.sqlite.part import NEAR_MAX, Part
 from qm.task import ENDED, State
 
 _CANCELLABLE = (State.BLOCKED, State.SCHEDULED, State.WAITING)
@@ -73,11 +73,15 @@ class Producing(Part):
             due = now + task.delay if task.delay > 0 else None
             own = (task.attempts, task.timeout, task.keep)
             place = (state.value, task.priority, n)
-            rows.append((n, task.id, task.type, *place, task.digest, now, due, *own, len(task.input)))
-            inputs.append((n, task.input))
+            size = len(task.input)
+            near = task.input if size <= NEAR_MAX else None
+            rows.append((n, task.id, task.type, *place, task.digest, now, due, *own, size, near))
+            if near is None:
+                inputs.append((n, task.input))
             self.entry.move(task.type, None, state)
         self.connection.run_many("add", rows)
-        self.connection.run_many("add_input", inputs)
+        if inputs:
+            self.connection.run_many("add_input", inputs)
 
     def _states(self, ids: Iterable[str]) -> dict[str, Row]:
         """(id, state, type, n, digest) by id, each once."""

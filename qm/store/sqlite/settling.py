@@ -14,7 +14,7 @@ from qm.messages import Fail, Finish, Retry, Verdict
 from qm.policy.decision import Bury, Decision
 from qm.store.base import Recovery
 from qm.store.sqlite.connection import Row
-from qm.store.sqlite.part import Part
+from qm.store.sqlite.part import NEAR_MAX, Part
 from qm.task import Lease, Outcome, State
 
 #: Which counter a death raises: (crashes, lost).
@@ -39,7 +39,9 @@ class Settling(Part):
     def finish(self, items: Sequence[Finish], now: float, keep: float) -> list[Verdict]:
         ends = [_End(i.lease, (len(i.output),), State.DONE, Outcome.OK, output=i.output) for i in items]
         verdicts, settled = self._settle("finish", ends, now, (now, keep))
-        self.connection.run_many("finish_output", [(n, end.output) for n, end in settled])
+        far = [(n, end.output) for n, end in settled if len(end.output or b"") > NEAR_MAX]
+        if far:
+            self.connection.run_many("finish_output", far)
         return verdicts
 
     def fail(self, items: Sequence[tuple[Fail, Decision]], now: float, keep: float) -> list[Verdict]:
@@ -113,4 +115,5 @@ def _triple(lease: Lease) -> tuple[str, int, int]:
 def _record(verb: str, end: _End, row: Row, now: float) -> Row:
     n, _, _, attempt, token, session, slot, worker, started = row
     who = (session, slot, worker, started, now)
-    return (n, attempt, token, verb, end.outcome.value, *who, end.cause, end.error)
+    near = end.output if end.output is None or len(end.output) <= NEAR_MAX else None
+    return (n, attempt, token, verb, end.outcome.value, *who, end.cause, end.error, near)

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Literal
 
 import apsw
@@ -64,22 +65,8 @@ class SQLiteStore(Alone):
             lock.release()
             raise
 
-    @contextmanager
-    def begin(self, *, sync: bool = True) -> Iterator[SQLiteTransaction]:
-        with self._turn:
-            self._check_open()
-            self._set_synchronous(sync and not self._relaxed)
-            self._ledger.top_up()
-            self._connection.execute("BEGIN IMMEDIATE")
-            entry = self._ledger.entry()
-            try:
-                yield SQLiteTransaction(self._connection, entry)
-                self._commit(entry)
-            except BaseException:
-                if self._connection.db.in_transaction:  # some errors have rolled it back already
-                    self._connection.execute("ROLLBACK")
-                raise
-            entry.apply()
+    def begin(self, *, sync: bool = True) -> _Turn:
+        return _Turn(self, sync)
 
     def get(self, ids: Sequence[str]) -> Generator[PackedTask | None, None, None]:
         with self._reader() as reader:
@@ -127,6 +114,24 @@ class SQLiteStore(Alone):
             self._connection.close()  # the last connection checkpoints the log and removes it
             self._file_lock.release()
 
+    def _begin(self, sync: bool) -> SQLiteTransaction:
+        self._check_open()
+        self._set_synchronous(sync and not self._relaxed)
+        self._ledger.top_up()
+        self._connection.execute("BEGIN IMMEDIATE")
+        return SQLiteTransaction(self._connection, self._ledger.entry())
+
+    def _end(self, entry: Entry, good: bool) -> None:
+        """Commits, or rolls back. Raises `NotCommitted`, and then it is rolled back."""
+        try:
+            if good:
+                self._commit(entry)
+        finally:
+            if self._connection.db.in_transaction:  # some errors have rolled it back already
+                self._connection.execute("ROLLBACK")
+        if good:
+            entry.apply()
+
     def _commit(self, entry: Entry) -> None:
         try:
             entry.write()
@@ -159,3 +164,30 @@ class SQLiteStore(Alone):
                 reader.connection.close()
             else:
                 self._readers.append(reader)
+
+
+class _Turn:
+    """A transaction under the writers' turn. A class, since a generator costs a task alone microseconds."""
+
+    __slots__ = ("_store", "_sync", "_tx")
+
+    def __init__(self, store: SQLiteStore, sync: bool) -> None:
+        self._store = store
+        self._sync = sync
+
+    def __enter__(self) -> SQLiteTransaction:
+        self._store._turn.acquire()
+        try:
+            self._tx = self._store._begin(self._sync)
+        except BaseException:
+            self._store._turn.release()
+            raise
+        return self._tx
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._store._end(self._tx.entry, kind is None)
+        finally:
+            self._store._turn.release()

@@ -5,16 +5,18 @@ UNION ALL
 SELECT tombstones.id, tombstones.digest FROM given JOIN tombstones ON tombstones.id = given.id
 
 -- add --
-INSERT INTO tasks (n, id, type, state, priority, seq, digest, added, due, attempts, timeout, keep, input_size)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /* rows */
+INSERT INTO tasks (n, id, type, state, priority, seq, digest, added, due, attempts, timeout, keep, input_size,
+                   input)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /* rows */
 
 -- add_input --
 INSERT INTO inputs (n, data) VALUES (?, ?) /* rows */
 
 -- heads --
 -- The next tasks of one type: the head of its line, walked only as far as the limit reaches.
-SELECT t.n, t.id, t.attempt, t.type, inputs.data, t.failures, t.timeout, t.added, t.priority, t.seq
-FROM tasks AS t CROSS JOIN inputs ON inputs.n = t.n
+SELECT t.n, t.id, t.attempt, t.type, coalesce(t.input, (SELECT data FROM inputs WHERE inputs.n = t.n)),
+       t.failures, t.timeout, t.added, t.priority, t.seq
+FROM tasks AS t
 WHERE t.state = 'waiting' AND t.type = ?
 ORDER BY t.priority DESC, t.seq
 LIMIT ?
@@ -27,8 +29,9 @@ WITH heads AS MATERIALIZED (
     ORDER BY priority DESC, seq
     LIMIT ?
 )
-SELECT t.n, t.id, t.attempt, t.type, inputs.data, t.failures, t.timeout, t.added, t.priority, t.seq
-FROM heads CROSS JOIN tasks AS t ON t.n = heads.n CROSS JOIN inputs ON inputs.n = heads.n
+SELECT t.n, t.id, t.attempt, t.type, coalesce(t.input, (SELECT data FROM inputs WHERE inputs.n = t.n)),
+       t.failures, t.timeout, t.added, t.priority, t.seq
+FROM heads CROSS JOIN tasks AS t ON t.n = heads.n
 ORDER BY t.priority DESC, t.seq
 
 -- take --
@@ -96,8 +99,9 @@ WHERE tasks.id = given.id AND tasks.state = 'running'
 RETURNING n, id, type, attempt, lease, session, slot, worker, started
 
 -- record --
-INSERT INTO attempts (n, attempt, lease, verb, outcome, session, slot, worker, started, ended, cause, error)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /* rows */
+INSERT INTO attempts (n, attempt, lease, verb, outcome, session, slot, worker, started, ended, cause, error,
+                      output)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /* rows */
 
 -- settled --
 -- How the leases that no longer hold were settled.
@@ -222,24 +226,25 @@ LEFT JOIN types ON types.type = t.type
 
 -- get --
 WITH given (id) AS (VALUES (?) /* rows */)
-SELECT t.n, t.id, t.type, inputs.data, t.state, outputs.data, t.reason, t.priority, t.attempt, t.attempts,
+SELECT t.n, t.id, t.type, coalesce(t.input, (SELECT data FROM inputs WHERE inputs.n = t.n)), t.state,
+       iif(t.state = 'done', coalesce(attempts.output, (SELECT data FROM outputs WHERE outputs.n = t.n)), NULL),
+       t.reason, t.priority, t.attempt, t.attempts,
        t.failures, t.crashes, t.lost, t.added, t.due, t.started, t.ended, t.expires, t.timeout, t.worker,
        t.progress, t.note, t.input_size, t.output_size, attempts.error
 FROM given
 CROSS JOIN tasks AS t ON t.id = given.id
-JOIN inputs ON inputs.n = t.n
-LEFT JOIN outputs ON outputs.n = t.n
 LEFT JOIN attempts ON attempts.n = t.n AND attempts.attempt = t.attempt
 
 -- page --
 -- The tasks of one page of a list, by number; payloads too large to list are left out.
-SELECT t.n, t.id, t.type, iif(t.input_size <= ?, inputs.data, x''), t.state,
-       iif(t.output_size <= ?, outputs.data, NULL), t.reason, t.priority, t.attempt, t.attempts,
+SELECT t.n, t.id, t.type,
+       iif(t.input_size <= ?, coalesce(t.input, (SELECT data FROM inputs WHERE inputs.n = t.n)), x''), t.state,
+       iif(t.state = 'done' AND t.output_size <= ?,
+           coalesce(attempts.output, (SELECT data FROM outputs WHERE outputs.n = t.n)), NULL),
+       t.reason, t.priority, t.attempt, t.attempts,
        t.failures, t.crashes, t.lost, t.added, t.due, t.started, t.ended, t.expires, t.timeout, t.worker,
        t.progress, t.note, t.input_size, t.output_size, attempts.error
 FROM tasks AS t
-JOIN inputs ON inputs.n = t.n
-LEFT JOIN outputs ON outputs.n = t.n
 LEFT JOIN attempts ON attempts.n = t.n AND attempts.attempt = t.attempt
 WHERE t.n = ?
 

@@ -1,5 +1,6 @@
--- The hot table: small rows that the state machine rewrites. Payloads lie beside it, so that a take does not
--- copy a megabyte. The CHECKs repeat the rules of qm/task.py: a row edited by hand cannot lie.
+-- The hot table: small rows that the state machine rewrites. Larger payloads lie beside it, so that a take does
+-- not copy a megabyte; small ones in it, or with the attempt, so that a commit has a page less to write. The
+-- CHECKs repeat the rules of qm/task.py: a row edited by hand cannot lie.
 CREATE TABLE tasks (
     n           INTEGER PRIMARY KEY,          -- its number here, in order of adding
     id          TEXT    NOT NULL UNIQUE CHECK (length(id) BETWEEN 1 AND 64),
@@ -32,6 +33,7 @@ CREATE TABLE tasks (
     note        TEXT,
     input_size  INTEGER NOT NULL CHECK (input_size >= 0),
     output_size INTEGER NOT NULL DEFAULT 0 CHECK (output_size >= 0),
+    input       BLOB,                         -- NULL: it lies in inputs
     CHECK (state <> 'running' OR (lease IS NOT NULL AND session IS NOT NULL AND slot IS NOT NULL)),
     CHECK (state <> 'running' OR started IS NOT NULL),
     CHECK ((state = 'scheduled') = (due IS NOT NULL)),
@@ -73,6 +75,7 @@ CREATE TABLE attempts (
     ended   REAL    NOT NULL,
     cause   TEXT,
     error   BLOB,
+    output  BLOB,                             -- of the attempt that ended well; NULL: it lies in outputs
     PRIMARY KEY (n, attempt)
 ) STRICT, WITHOUT ROWID;
 
