@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 # Two targets at once (make -j) must not both install.
 .NOTPARALLEL:
-.PHONY: help demo run test lint bench bench-backlog docs format venv clean distclean
+.PHONY: help demo run test lint bench bench-backlog bench-docs docs format venv clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -24,8 +24,11 @@ RUNS ?= 5
 bench: venv ## measure, and other task queues beside it (PEERS="redis huey" RUNS=5 ARGS="--json FILE --svg FILE")
 	@.venv/bin/python -m benchmarks --runs $(RUNS) --peers "$(PEERS)" $(ARGS)
 
-bench-backlog: venv ## measure add, take and status at 10k, 100k and 1M waiting (ARGS="--most 5000000")
+bench-backlog: venv ## measure add, take and status at 10k, 100k, 1M and 5M waiting (ARGS="--most 1000000")
 	@.venv/bin/python -m benchmarks.backlog $(ARGS)
+
+bench-docs: venv ## write docs/measured/*.json into the documents and README's chart
+	@.venv/bin/python -m benchmarks.documents
 
 docs: venv ## write the parts of the documentation that the code knows best
 	@.venv/bin/python scripts/docs

@@ -6,10 +6,11 @@ Usage:
 Options:
   --runs N            Interleaved runs of everything; medians are taken over them [default: 5].
   --only NAMES        Only these, separated by commas: add, add16, bulk, drain, sustained, sustained_bulk,
-                      latency, loaded, bcrypt, crowd, idle.
+                      latency, half, loaded, bcrypt, crowd, crowd4000, idle.
   --durability NAMES  Only these, separated by commas: full, relaxed, memory.
   --peers NAMES       Measure these beside it, separated by commas or spaces. They are installed into
-                      .bench/. Only what all can do is measured then: add, bulk, drain, latency.
+                      .bench/. Without --only, only what others can do too is measured then: add, bulk,
+                      drain, sustained, sustained_bulk, latency, bcrypt.
   --json FILE         Write all samples, with date, machine and versions.
   --svg FILE          Draw a chart.
   --markdown          Print the table; so it does without any of these four too.
@@ -34,11 +35,12 @@ from docopt import docopt
 
 from benchmarks import probe, systems
 from benchmarks.chart import chart
+from benchmarks.document import fill
 from benchmarks.figures import PROBES, SHARED
 from benchmarks.peers import measuring
 from benchmarks.report import Report
 from benchmarks.runner import run
-from benchmarks.table import markdown, put_into
+from benchmarks.table import markdown
 
 _FAILED: Final = 1
 _WRONG: Final = 2
@@ -65,14 +67,14 @@ def _write(report: Report, options: dict[str, Any]) -> None:
         Path(options["--svg"]).write_text(chart(report), "utf-8")
     if options["--into"]:
         document = Path(options["--into"])
-        document.write_text(put_into(document.read_text("utf-8"), report), "utf-8")
+        document.write_text(fill(document.read_text("utf-8"), "figures", markdown(report)), "utf-8")
     if options["--markdown"] or not any(options[name] for name in ("--json", "--svg", "--into")):
         print(markdown(report), end="")
 
 
 def _measure(options: dict[str, Any]) -> Report:
     peers = _names(options["--peers"])
-    names = _chosen(options["--only"], SHARED if peers else PROBES)
+    names = _chosen(options["--only"], PROBES) if options["--only"] else SHARED if peers else PROBES
     durabilities = _chosen(options["--durability"], probe.DURABILITIES)
     if not options["--runs"].isdecimal() or int(options["--runs"]) < 1:
         raise ValueError(f"--runs takes a whole number from 1 on, not {options['--runs']!r}")

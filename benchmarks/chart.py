@@ -1,4 +1,4 @@
-"""A report as an SVG bar chart: a panel per figure, a bar per system, light or dark as the screen is."""
+"""A report as an SVG bar chart: the systems by durability, in two columns, light or dark as the screen is."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-from benchmarks.figures import Figure
-from benchmarks.report import Report
-from benchmarks.table import number, shown
+from benchmarks.figures import FIGURES, Figure
+from benchmarks.report import Report, Summary, System
+from benchmarks.table import number, times_run
 
-#: What a reader of README wants to see; the table has the rest.
-_CHOSEN: Final = ("add", "add16", "bulk", "drain", "sustained_bulk", "latency_p50", "bcrypt")
+#: What a reader of README wants to see; the tables have the rest.
+_CHOSEN: Final = ("drain", "sustained", "latency_p50", "bulk")
 
-_WIDTH, _LEFT, _RIGHT = 760, 190, 90
-_ROW, _BAR, _HEAD, _GAP, _FOOT = 20, 13, 26, 14, 22
+_PANEL, _BETWEEN, _LEFT, _RIGHT = 420, 40, 130, 60
+_ROW, _BAR, _HEAD, _GROUP, _GAP, _FOOT = 16, 10, 26, 20, 22, 40
+_WIDTH: Final = 2 * _PANEL + _BETWEEN
 
 _STYLE: Final = """
-text { font: 12px system-ui, sans-serif; fill: #1f2328 }
-.title { font-weight: 600 } .small { font-size: 11px; fill: #59636e }
+text { font: 11px system-ui, sans-serif; fill: #1f2328 }
+.title { font-size: 13px; font-weight: 600 } .small { fill: #59636e }
 .ours { fill: #0969da } .other { fill: #8c959f } .range { stroke: #1f2328; stroke-width: 1 }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 } .small { fill: #9198a1 }
@@ -31,55 +32,70 @@ def chart(report: Report) -> str:
     """The whole image. Bars are medians, thin lines reach from the least to the largest run."""
     parts: list[str] = []
     y = 0
-    for figure in shown(report):
-        if figure.name in _CHOSEN:
-            panel, height = _panel(report, figure, y)
+    measured = {sample.figure for sample in report.samples}
+    figures = [figure for name in _CHOSEN if name in measured for figure in FIGURES if figure.name == name]
+    for at in range(0, len(figures), 2):
+        heights = []
+        for column, figure in enumerate(figures[at : at + 2]):
+            panel, height = _panel(report, figure, column * (_PANEL + _BETWEEN), y)
             parts += panel
-            y += height + _GAP
-    parts.append(_text(0, y + 12, _source(report), "small"))
+            heights.append(height)
+        y += max(heights) + _GAP
+    parts += [_text(0, y + 10 + 15 * at, line, "small") for at, line in enumerate(_source(report))]
     height = y + _FOOT
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
-        f'width="{_WIDTH}" height="{height}" role="img">\n<title>Tasks per second and latencies</title>\n'
+        f'width="{_WIDTH}" height="{height}" role="img">\n<title>qmanager beside other task queues</title>\n'
         f"<style>{_STYLE}</style>\n" + "\n".join(parts) + "\n</svg>\n"
     )
 
 
-def _panel(report: Report, figure: Figure, y: int) -> tuple[list[str], int]:
-    """One figure's bars, the best on top, and how high they stand."""
-    found = [(name, s) for name in _names(report) if (s := report.summary(name, figure.name))]
-    found.sort(key=lambda item: item[1].median, reverse=figure.more_is_better)
-    scale = (_WIDTH - _LEFT - _RIGHT) / max(max(s.largest for _, s in found), 1e-9)
+def _panel(report: Report, figure: Figure, x: int, y: int) -> tuple[list[str], int]:
+    """One figure's bars, by level of durability, the best on top of each; and how high they stand."""
     better = "more is better" if figure.more_is_better else "less is better"
     parts = [
-        _text(0, y + 15, figure.title, "title"),
-        _text(_WIDTH, y + 15, f"{figure.unit}, {better}", "small", "end"),
+        _text(x, y + 14, figure.title, "title"),
+        _text(x + _PANEL, y + 14, f"{figure.unit}, {better}", "small", "end"),
     ]
-    for at, (name, summary) in enumerate(found):
-        top = y + _HEAD + at * _ROW
-        kind = "ours" if name.startswith("qmanager") else "other"
-        middle = top + _BAR / 2
-        doubt = "~" if summary.doubtful else ""
-        parts += [
-            _text(_LEFT - 8, top + 11, name, "", "end"),
-            f'<rect class="{kind}" x="{_LEFT}" y="{top}" width="{max(1.0, summary.median * scale):.1f}" '
-            f'height="{_BAR}" rx="2"/>',
-            f'<line class="range" x1="{_LEFT + summary.least * scale:.1f}" y1="{middle}" '
-            f'x2="{_LEFT + summary.largest * scale:.1f}" y2="{middle}"/>',
-            _text(_LEFT + summary.largest * scale + 6, top + 11, doubt + number(summary.median)),
-        ]
-    return parts, _HEAD + len(found) * _ROW
+    groups = [(level, _found(report, figure, systems)) for level, systems in report.levels().items()]
+    largest = max(summary.largest for _, found in groups for _, summary in found)
+    scale = (_PANEL - _LEFT - _RIGHT) / max(largest, 1e-9)
+    height = _HEAD
+    for level, found in groups:
+        if found:
+            parts.append(_text(x, y + height + 10, level, "small"))
+            height += _GROUP
+        for system, summary in found:
+            parts += _bar(system, summary, scale, x, y + height)
+            height += _ROW
+    return parts, height
 
 
-def _names(report: Report) -> Sequence[str]:
-    return [system.name for system in report.systems]
+def _found(report: Report, figure: Figure, systems: Sequence[System]) -> list[tuple[System, Summary]]:
+    found = [(s, summary) for s in systems if (summary := report.summary(s.name, figure.name))]
+    return sorted(found, key=lambda item: item[1].median, reverse=figure.more_is_better)
 
 
-def _source(report: Report) -> str:
-    return (
-        f"{report.date}, {report.machine['processors']} × {report.machine['processor']}; "
-        f"median of {report.runs} runs, lines from least to largest; ~ only noisy runs. make bench"
-    )
+def _bar(system: System, summary: Summary, scale: float, x: int, y: int) -> list[str]:
+    left, middle = x + _LEFT, y + _BAR / 2
+    least, largest = left + summary.least * scale, left + summary.largest * scale
+    doubt = "~" if summary.doubtful else ""
+    return [
+        _text(left - 8, y + 9, system.name, "", "end"),
+        f'<rect class="{"ours" if system.ours else "other"}" x="{left}" y="{y}" '
+        f'width="{max(1.0, summary.median * scale):.1f}" height="{_BAR}" rx="2"/>',
+        f'<line class="range" x1="{least:.1f}" y1="{middle}" x2="{largest:.1f}" y2="{middle}"/>',
+        _text(largest + 6, y + 9, doubt + number(summary.median)),
+    ]
+
+
+def _source(report: Report) -> list[str]:
+    machine = report.machine
+    return [
+        f"{times_run(report)} Thin lines: from the least to the largest run; ~: only noisy runs.",
+        f"{report.date}, {machine['processors']} × {machine['processor']}, {machine['system']}, "
+        f"Python {report.versions['python']}, qmanager {report.versions['qmanager']}.",
+    ]
 
 
 def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> str:

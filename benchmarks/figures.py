@@ -28,6 +28,10 @@ FIGURES: Final = (
     Figure("latency_p50", "latency", "add to result, idle, p50", "ms", False),
     Figure("latency_p95", "latency", "add to result, idle, p95", "ms", False),
     Figure("latency_p99", "latency", "add to result, idle, p99", "ms", False),
+    Figure("half_p50", "half", "add to result, half load, p50", "ms", False),
+    Figure("half_p95", "half", "add to result, half load, p95", "ms", False),
+    Figure("half_p99", "half", "add to result, half load, p99", "ms", False),
+    Figure("half_load", "half", "the load meanwhile", "tasks/s"),
     Figure("loaded_add_p50", "loaded", "one add beside a bulk loader, p50", "ms", False),
     Figure("loaded_add_p99", "loaded", "one add beside a bulk loader, p99", "ms", False),
     Figure("loaded_p50", "loaded", "add to result beside a bulk loader, p50", "ms", False),
@@ -38,6 +42,9 @@ FIGURES: Final = (
     Figure("crowd_p50", "crowd", "add to result, 1,000 idle workers, p50", "ms", False),
     Figure("crowd_p99", "crowd", "add to result, 1,000 idle workers, p99", "ms", False),
     Figure("crowd_memory", "crowd", "manager with 1,000 idle workers, PSS", "MB", False),
+    Figure("crowd4000_p50", "crowd4000", "add to result, 4,000 idle workers, p50", "ms", False),
+    Figure("crowd4000_p99", "crowd4000", "add to result, 4,000 idle workers, p99", "ms", False),
+    Figure("crowd4000_memory", "crowd4000", "manager with 4,000 idle workers, PSS", "MB", False),
     Figure("idle_cpu", "idle", "CPU of the whole idle system", "%", False),
     Figure("memory", "idle", "manager, web and 2 workers, PSS", "MB", False),
     Figure("start_up", "idle", "start of the manager with its page", "s", False),
@@ -47,4 +54,4 @@ FIGURES: Final = (
 PROBES: Final = tuple(dict.fromkeys(figure.probe for figure in FIGURES))
 
 #: What is measured of other systems too.
-SHARED: Final = ("add", "bulk", "drain", "latency")
+SHARED: Final = ("add", "bulk", "drain", "sustained", "sustained_bulk", "latency", "bcrypt")

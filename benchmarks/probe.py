@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from benchmarks import producing, resting, waiting, working
+from benchmarks import crowd, producing, resting, waiting, working
+from benchmarks.report import OURS
 
 DURABILITIES: Final = ("full", "relaxed", "memory")
 
@@ -19,9 +20,11 @@ _MEASURES: Final[dict[str, Callable[[str], dict[str, float]]]] = {
     "sustained": working.sustained,
     "sustained_bulk": working.sustained_bulk,
     "latency": waiting.latency,
+    "half": waiting.half,
     "loaded": waiting.loaded,
     "bcrypt": working.bcrypt,
-    "crowd": waiting.crowd,
+    "crowd": crowd.crowd,
+    "crowd4000": crowd.crowd4000,
     "idle": resting.idle,
 }
 
@@ -48,4 +51,4 @@ def ours(names: Iterable[str], durabilities: Iterable[str] = DURABILITIES) -> li
 
 def system_of(durability: str) -> str:
     """How tables name qmanager at a durability."""
-    return f"qmanager {durability}"
+    return f"{OURS} {durability}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 
 from benchmarks.crew import rate
@@ -12,6 +13,7 @@ from qm import new_task
 _SECONDS = 1.5
 _CROWD = 16
 _BULK = 5_000
+_TICK = 0.01
 
 #: A type that no worker of ours serves.
 UNSERVED = "nobody-serves-this"
@@ -53,5 +55,20 @@ def in_bulk(here: Stage, type: str, size: int) -> Callable[[], int]:
 
     def step() -> int:
         return len(client.add_many(new_task(type, n) for n in range(size)))
+
+    return step
+
+
+def evenly(here: Stage, type: str, rate: float) -> Callable[[], int]:
+    """A step that waits a moment and then adds what is due by then, at `rate` tasks per second."""
+    client = here.client()
+    start, added = time.monotonic(), 0
+
+    def step() -> int:
+        nonlocal added
+        time.sleep(_TICK)
+        due = int((time.monotonic() - start) * rate) - added
+        added += due
+        return len(client.add_many(new_task(type, n) for n in range(due)))
 
     return step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -9,18 +10,33 @@ import msgspec
 
 from benchmarks.timing import median
 
-#: Beyond this share of stolen processor time a run says more about the neighbours than about us.
+#: Beyond this share of processor time, stolen or used by others, a run says more about them than about us.
 NOISY: Final = 0.15
+
+#: How the name of every configuration of ours begins.
+OURS: Final = "qmanager"
+
+
+class Level(StrEnum):
+    """What an acknowledged task survives; only systems of one level are equals."""
+
+    #: A power cut.
+    SYNCED = "synced to disk"
+    #: A crash of the program, but not always a power cut.
+    RELAXED = "on disk, not synced"
+    MEMORY = "in memory"
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure of one run. `stolen`: the share of processor time that the host took meanwhile."""
+    """One figure of one run. `stolen`: the share of processor time that the host took meanwhile; `others`:
+    what other programs of this machine used just before or just after, whichever was more."""
 
     system: str
     figure: str
     run: int
     value: float
     stolen: float
+    others: float
     noisy: bool
 
 
@@ -37,9 +53,15 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     """Who was measured: what it keeps through what, how it was set up, what it consists of."""
 
     name: str
+    level: Level
     durability: str
     configuration: str
     versions: dict[str, str] = {}
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is qmanager."""
+        return self.name.startswith(OURS)
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +89,10 @@ class Report(msgspec.Struct, kw_only=True):
     systems: list[System]
     samples: list[Sample] = []
     failures: list[Failure] = []
+
+    def levels(self) -> dict[Level, list[System]]:
+        """The systems by what they keep, equals beside equals."""
+        return {level: found for level in Level if (found := [s for s in self.systems if s.level is level])}
 
     def summary(self, system: str, figure: str) -> Summary | None:
         """None where there is no sample."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from benchmarks.probe import DURABILITIES, system_of
-from benchmarks.report import System
+from benchmarks.report import Level, System
 
 _PROMISES: Final = {
     "full": "SQLite, every acknowledged add and result is synced to disk",
@@ -13,12 +13,15 @@ _PROMISES: Final = {
     "memory": "in memory, nothing outlives the manager",
 }
 
+_LEVELS: Final = {"full": Level.SYNCED, "relaxed": Level.RELAXED, "memory": Level.MEMORY}
+
 
 def ours() -> list[System]:
     """Default settings throughout, attempt records on."""
     return [
         System(
             name=system_of(durability),
+            level=_LEVELS[durability],
             durability=_PROMISES[durability],
             configuration="default settings, `qmworker --processes 2`",
         )

@@ -7,35 +7,28 @@ import time
 from celery import Celery  # type: ignore[import-not-found]
 
 from benchmarks.peers.place import redis_url
-from benchmarks.stamps import Stamper
-
-_stamp = Stamper()
+from benchmarks.peers.tasks import hashed, noop
 
 app = Celery("bench", broker=redis_url(), backend=redis_url())
 app.conf.worker_prefetch_multiplier = 64
 
 
-def _noop(value: int) -> int:
-    _stamp()
-    return value
-
-
-noop = app.task(name="noop")(_noop)
+_TASKS = {"noop": app.task(name="noop")(noop), "bcrypt": app.task(name="bcrypt")(hashed)}
 
 
 class Producer:
     """delay."""
 
-    def add(self, count: int) -> None:
+    def add(self, count: int, task: str) -> None:
         """One by one; its groups do the same."""
         for number in range(count):
-            noop.delay(number)
+            _TASKS[task].delay(number)
 
     def round_trips(self, count: int) -> list[float]:
         """Its own get, by pub/sub."""
         times = []
         for number in range(count):
             start = time.perf_counter()
-            noop.delay(number).get(timeout=30)
+            _TASKS["noop"].delay(number).get(timeout=30)
             times.append(time.perf_counter() - start)
         return times

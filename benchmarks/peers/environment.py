@@ -12,18 +12,21 @@ from benchmarks.peers.catalog import Peer
 from benchmarks.program import ROOT
 
 _FOLDER: Final = ROOT / ".bench"
+#: What the tasks themselves need.
+_SHARED: Final = ("bcrypt",)
 
 
 def install(peer: Peer) -> Path:
     """The folder of its programs; installs what is not there yet. Raises `ValueError` where pip fails."""
     home = _FOLDER / peer.family
-    wanted = "\n".join(peer.packages)
+    packages = (*peer.packages, *_SHARED)
+    wanted = "\n".join(packages)
     note = home / "installed"
     if not note.exists() or note.read_text() != wanted:
-        print(f"installing {', '.join(peer.packages)} into {home.relative_to(ROOT)}", file=sys.stderr)
+        print(f"installing {', '.join(packages)} into {home.relative_to(ROOT)}", file=sys.stderr)
         _run(peer, sys.executable, "-m", "venv", "--clear", str(home))
         pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        _run(peer, *pip, *peer.packages)
+        _run(peer, *pip, *packages)
         note.write_text(wanted)
     return home / "bin"
 

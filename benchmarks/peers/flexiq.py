@@ -8,9 +8,8 @@ from pathlib import Path
 from flexiq import Queue  # type: ignore[import-not-found]
 
 from benchmarks.peers.place import folder
-from benchmarks.stamps import Stamper
+from benchmarks.peers.tasks import hashed, noop
 
-_stamp = Stamper()
 _CHUNK = 1_000
 
 queue = Queue(
@@ -21,33 +20,28 @@ queue = Queue(
 )
 
 
-def _noop(value: int) -> int:
-    _stamp()
-    return value
-
-
-noop = queue.task(name="noop")(_noop)
+_TASKS = {"noop": queue.task(name="noop")(noop), "bcrypt": queue.task(name="bcrypt")(hashed)}
 
 
 class Producer:
     """delay and enqueue_many."""
 
-    def add(self, count: int) -> None:
+    def add(self, count: int, task: str) -> None:
         """One by one."""
         for number in range(count):
-            noop.delay(number)
+            _TASKS[task].delay(number)
 
-    def add_many(self, count: int) -> None:
+    def add_many(self, count: int, task: str) -> None:
         """A thousand per call."""
         for start in range(0, count, _CHUNK):
             numbers = range(start, min(start + _CHUNK, count))
-            queue.enqueue_many("noop", [(number,) for number in numbers])
+            queue.enqueue_many(task, [(number,) for number in numbers])
 
     def round_trips(self, count: int) -> list[float]:
         """Its own waiting, which polls."""
         times = []
         for number in range(count):
             start = time.perf_counter()
-            noop.delay(number).result(timeout=30, poll_interval=0.005)
+            _TASKS["noop"].delay(number).result(timeout=30, poll_interval=0.005)
             times.append(time.perf_counter() - start)
         return times

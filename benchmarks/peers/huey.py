@@ -9,9 +9,7 @@ from pathlib import Path
 from huey import RedisHuey, SqliteHuey  # type: ignore[import-not-found]
 
 from benchmarks.peers.place import address, folder
-from benchmarks.stamps import Stamper
-
-_stamp = Stamper()
+from benchmarks.peers.tasks import hashed, noop
 
 
 def _app() -> RedisHuey | SqliteHuey:
@@ -24,27 +22,22 @@ def _app() -> RedisHuey | SqliteHuey:
 app = _app()
 
 
-def _noop(value: int) -> int:
-    _stamp()
-    return value
-
-
-noop = app.task()(_noop)
+_TASKS = {"noop": app.task()(noop), "bcrypt": app.task()(hashed)}
 
 
 class Producer:
     """A call of the task adds it."""
 
-    def add(self, count: int) -> None:
+    def add(self, count: int, task: str) -> None:
         """One by one; it knows no other way."""
         for number in range(count):
-            noop(number)
+            _TASKS[task](number)
 
     def round_trips(self, count: int) -> list[float]:
         """Its own blocking get of the result."""
         times = []
         for number in range(count):
             start = time.perf_counter()
-            noop(number).get(blocking=True, timeout=30)
+            _TASKS["noop"](number).get(blocking=True, timeout=30)
             times.append(time.perf_counter() - start)
         return times

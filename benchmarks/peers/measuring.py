@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from benchmarks import completing, raw
+from benchmarks.peers.bench import Bench, bench
 from benchmarks.peers.catalog import Peer, chosen
 from benchmarks.peers.environment import install, versions
-from benchmarks.peers.place import VARIABLE
-from benchmarks.peers.servers import check, server
+from benchmarks.peers.servers import check
 from benchmarks.probe import Probe
-from benchmarks.program import ROOT, program
 from benchmarks.report import System
-from benchmarks.stage import stamp_file
-from benchmarks.stamps import Stamps
-from benchmarks.timing import middle_rate, milliseconds
+from benchmarks.timing import milliseconds
 
-_ADDS: Final = {"add": 5_000, "bulk": 50_000}
+_ADDS: Final = 5_000
+_BULK: Final = 50_000
 _ROUND_TRIPS: Final = 500
-_TIMEOUT: Final = 180.0
+#: Tasks that show that the workers are there, and how long that may take.
+_FIRST: Final = 100
+_FIRST_TIMEOUT: Final = 60.0
+#: Per call, while it is measured what is sustained.
+_CALL: Final = 100
 
 
 @dataclass
@@ -48,6 +46,7 @@ def peers(names: Sequence[str], measures: Sequence[str]) -> Others:
         others.systems.append(
             System(
                 name=peer.name,
+                level=peer.level,
                 durability=peer.durability,
                 configuration=peer.configuration,
                 versions=versions(programs),
@@ -60,68 +59,53 @@ def peers(names: Sequence[str], measures: Sequence[str]) -> Others:
 
 
 def _measure(peer: Peer, programs: Path, measure: str) -> dict[str, float]:
-    with server(peer.server) as place, stamp_file() as path:
-        here = _Bench(peer, programs, place, Stamps(path))
-        here.prepare()
-        if measure == "drain":
-            here.produce("fill", peer.backlog)
-            with here.workers():
-                here.stamps.wait(peer.backlog, _TIMEOUT)
-            return {"drain": middle_rate(here.stamps.times())}
-        if measure == "latency":
-            with here.workers():
-                return milliseconds("latency", here.produce("latency", _ROUND_TRIPS))
-        return {measure: here.produce(measure, _ADDS[measure])}
+    if measure == "bcrypt":
+        return _bcrypt(peer, programs)
+    with bench(peer, programs) as here:
+        return _MEASURES[measure](here, peer)
 
 
-class _Bench:
-    """A peer with its server running."""
+def _bcrypt(peer: Peer, programs: Path) -> dict[str, float]:
+    """What the machine can do is measured while no server of the peer runs."""
+    before = raw.bcrypt()
+    with bench(peer, programs) as here:
+        found = _drained(here, raw.HASHES, "bcrypt")
+    return raw.share(found, max(before, raw.bcrypt()))
 
-    def __init__(self, peer: Peer, programs: Path, place: str, stamps: Stamps) -> None:
-        self.stamps = stamps
-        self._peer = peer
-        self._programs = programs
-        self._environment = {
-            VARIABLE: place,
-            "PYTHONPATH": str(ROOT),
-            # a peer that starts processes of its own must find its own interpreter and programs first
-            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-            **stamps.environment(),
-            **peer.variables,
-        }
 
-    def prepare(self) -> None:
-        """What must be done once, before its workers come. Raises `RuntimeError`."""
-        if self._peer.prepare:
-            self._run(self._words(self._peer.prepare))
+def _drained(here: Bench, count: int, task: str) -> completing.Drained:
+    here.produce("fill", count, task)
+    with here.workers():
+        return completing.drained(here.stamps, here.cpu_seconds, count)
 
-    def produce(self, word: str, count: int) -> Any:
-        """What `benchmarks.peers.produce` answers. Raises `RuntimeError`."""
-        command = [str(self._programs / "python"), "-m", "benchmarks.peers.produce"]
-        return json.loads(self._run([*command, self._peer.module, word, str(count)]).splitlines()[-1])
 
-    @contextmanager
-    def workers(self) -> Iterator[None]:
-        """Its two workers."""
-        with tempfile.TemporaryDirectory(prefix="qmanager-bench.") as folder, ExitStack() as stack:
-            for command in self._peer.workers:
-                log = Path(folder) / "workers.log"
-                stack.enter_context(program(self._words(command), self._environment, log))
-            yield
+def _drain(here: Bench, peer: Peer) -> dict[str, float]:
+    found = _drained(here, peer.backlog, "noop")
+    return {"drain": found.rate, "cpu": found.cpu * 1e6}
 
-    def _words(self, command: Sequence[str]) -> list[str]:
-        place = self._environment[VARIABLE]
-        return [str(self._programs / command[0]), *(word.replace("{server}", place) for word in command[1:])]
 
-    def _run(self, words: Sequence[str]) -> str:
-        done = subprocess.run(
-            words,
-            env={**os.environ, **self._environment},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=_TIMEOUT,
-        )
-        if done.returncode:
-            raise RuntimeError(f"{Path(words[0]).name} failed: {done.stderr.strip()[-500:]}")
-        return done.stdout
+def _latency(here: Bench, peer: Peer) -> dict[str, float]:
+    with here.workers():
+        return milliseconds("latency", here.produce("latency", _ROUND_TRIPS))
+
+
+def _sustained(here: Bench, word: str) -> dict[str, float]:
+    with here.workers():
+        here.produce("fill", _FIRST)
+        here.stamps.wait(_FIRST, _FIRST_TIMEOUT)
+        with here.producing(word, _CALL):
+            return {word: completing.sustained(here.stamps)}
+
+
+def _adding(here: Bench, word: str, count: int) -> dict[str, float]:
+    return {word: here.produce(word, count)}
+
+
+_MEASURES: Final[dict[str, Callable[[Bench, Peer], dict[str, float]]]] = {
+    "add": lambda here, peer: _adding(here, "add", _ADDS),
+    "bulk": lambda here, peer: _adding(here, "bulk", _BULK),
+    "drain": _drain,
+    "sustained": lambda here, peer: _sustained(here, "sustained"),
+    "sustained_bulk": lambda here, peer: _sustained(here, "sustained_bulk"),
+    "latency": _latency,
+}

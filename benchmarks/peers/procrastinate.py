@@ -7,10 +7,9 @@ import time
 
 from procrastinate import App, PsycopgConnector  # type: ignore[import-not-found]
 
+from benchmarks.peers import tasks
 from benchmarks.peers.place import address
-from benchmarks.stamps import Stamper
 
-_stamp = Stamper()
 _CHUNK = 1_000
 _ENDED = "succeeded"
 
@@ -19,10 +18,15 @@ app = App(connector=PsycopgConnector(conninfo=f"host={_host} port={_port} user=p
 
 
 async def _noop(value: int) -> None:
-    _stamp()
+    tasks.noop(value)
 
 
-noop = app.task(name="noop")(_noop)
+async def _bcrypt(value: int) -> None:
+    """Computes in the loop: a thread for it takes more than it gives."""
+    tasks.hashed(value)
+
+
+_TASKS = {"noop": app.task(name="noop")(_noop), "bcrypt": app.task(name="bcrypt")(_bcrypt)}
 
 
 class Producer:
@@ -32,22 +36,22 @@ class Producer:
         self._loop = asyncio.new_event_loop()
         self._loop.run_until_complete(app.open_async())
 
-    def add(self, count: int) -> None:
+    def add(self, count: int, task: str) -> None:
         """One by one."""
 
         async def work() -> None:
             for number in range(count):
-                await noop.defer_async(value=number)
+                await _TASKS[task].defer_async(value=number)
 
         self._loop.run_until_complete(work())
 
-    def add_many(self, count: int) -> None:
+    def add_many(self, count: int, task: str) -> None:
         """A thousand per call."""
 
         async def work() -> None:
             for start in range(0, count, _CHUNK):
                 numbers = range(start, min(start + _CHUNK, count))
-                await noop.batch_defer_async(*({"value": number} for number in numbers))
+                await _TASKS[task].batch_defer_async(*({"value": number} for number in numbers))
 
         self._loop.run_until_complete(work())
 
@@ -58,7 +62,7 @@ class Producer:
             times = []
             for number in range(count):
                 start = time.perf_counter()
-                job = await noop.defer_async(value=number)
+                job = await _TASKS["noop"].defer_async(value=number)
                 while (await app.job_manager.get_job_status_async(job)).value != _ENDED:
                     await asyncio.sleep(0.005)
                 times.append(time.perf_counter() - start)

@@ -9,10 +9,11 @@ import uuid
 import redis  # type: ignore[import-not-found]
 
 from benchmarks.peers.place import address
-from benchmarks.stamps import Stamper
+from benchmarks.peers.tasks import hashed, noop
 
 _CHUNK = 1_000
 _KEEP = 600
+_BODIES = {"noop": noop, "bcrypt": hashed}
 
 
 def _connect() -> redis.Redis:
@@ -26,41 +27,41 @@ class Producer:
     def __init__(self) -> None:
         self._redis = _connect()
 
-    def add(self, count: int) -> None:
+    def add(self, count: int, task: str) -> None:
         """One LPUSH per task."""
         for number in range(count):
-            self._redis.lpush("tasks", _task(number)[1])
+            self._redis.lpush("tasks", _message(number, task)[1])
 
-    def add_many(self, count: int) -> None:
+    def add_many(self, count: int, task: str) -> None:
         """One LPUSH per thousand tasks."""
         for start in range(0, count, _CHUNK):
             numbers = range(start, min(start + _CHUNK, count))
-            self._redis.lpush("tasks", *(_task(number)[1] for number in numbers))
+            self._redis.lpush("tasks", *(_message(number, task)[1] for number in numbers))
 
     def round_trips(self, count: int) -> list[float]:
         """BRPOP of the result."""
         times = []
         for number in range(count):
             start = time.perf_counter()
-            name, task = _task(number)
-            self._redis.lpush("tasks", task)
+            name, message = _message(number, "noop")
+            self._redis.lpush("tasks", message)
             self._redis.brpop(f"result:{name}")
             times.append(time.perf_counter() - start)
         return times
 
 
-def _task(number: int) -> tuple[str, str]:
+def _message(number: int, task: str) -> tuple[str, str]:
     name = uuid.uuid4().hex
-    return name, json.dumps({"id": name, "input": number})
+    return name, json.dumps({"id": name, "task": task, "input": number})
 
 
 def work() -> None:
     """Takes, runs and answers until it is killed."""
-    connection, stamp = _connect(), Stamper()
+    connection = _connect()
     while True:
         task = json.loads(connection.brpop("tasks")[1])
-        stamp()
+        output = _BODIES[task["task"]](task["input"])
         pipe = connection.pipeline(transaction=False)
-        pipe.lpush(f"result:{task['id']}", json.dumps(task["input"]))
+        pipe.lpush(f"result:{task['id']}", json.dumps(output))
         pipe.expire(f"result:{task['id']}", _KEEP)
         pipe.execute()

@@ -8,16 +8,10 @@ from redis import Redis  # type: ignore[import-not-found]
 from rq import Queue  # type: ignore[import-not-found]
 
 from benchmarks.peers.place import redis_url
-from benchmarks.stamps import Stamper
+from benchmarks.peers.tasks import hashed, noop
 
-_stamp = Stamper()
 _CHUNK = 1_000
-
-
-def noop(value: int) -> int:
-    """Gives its input back."""
-    _stamp()
-    return value
+_TASKS = {"noop": noop, "bcrypt": hashed}
 
 
 class Producer:
@@ -26,16 +20,16 @@ class Producer:
     def __init__(self) -> None:
         self._queue = Queue(connection=Redis.from_url(redis_url(), socket_timeout=None))
 
-    def add(self, count: int) -> None:
+    def add(self, count: int, task: str) -> None:
         """One by one."""
         for number in range(count):
-            self._queue.enqueue(noop, number)
+            self._queue.enqueue(_TASKS[task], number)
 
-    def add_many(self, count: int) -> None:
+    def add_many(self, count: int, task: str) -> None:
         """A thousand per call."""
         for start in range(0, count, _CHUNK):
             numbers = range(start, min(start + _CHUNK, count))
-            self._queue.enqueue_many([Queue.prepare_data(noop, args=(number,)) for number in numbers])
+            self._queue.enqueue_many([Queue.prepare_data(_TASKS[task], args=(number,)) for number in numbers])
 
     def round_trips(self, count: int) -> list[float]:
         """Its own blocking wait for the latest result."""

@@ -9,20 +9,22 @@ from typing import Any
 
 import saq  # type: ignore[import-not-found]
 
+from benchmarks.peers import tasks
 from benchmarks.peers.place import redis_url
-from benchmarks.stamps import Stamper
-
-_stamp = Stamper()
 
 
 async def noop(context: Any, *, value: int) -> int:
     """Gives its input back."""
-    _stamp()
-    return value
+    return tasks.noop(value)
+
+
+async def bcrypt(context: Any, *, value: int) -> str:
+    """Computes in the loop: a thread for it takes more than it gives."""
+    return tasks.hashed(value)
 
 
 queue = saq.Queue.from_url(redis_url())
-settings = {"queue": queue, "functions": [noop], "concurrency": 10}
+settings = {"queue": queue, "functions": [noop, bcrypt], "concurrency": 10}
 
 
 class Producer:
@@ -32,12 +34,12 @@ class Producer:
         self._loop = asyncio.new_event_loop()
         self._queue = saq.Queue.from_url(redis_url())
 
-    def add(self, count: int) -> None:
+    def add(self, count: int, task: str) -> None:
         """One by one; its map does the same."""
 
         async def work() -> None:
             for number in range(count):
-                await self._queue.enqueue("noop", value=number)
+                await self._queue.enqueue(task, value=number)
 
         self._loop.run_until_complete(work())
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from benchmarks.peers import postgres
 from benchmarks.program import program, wait_until
@@ -24,6 +24,13 @@ _COMMANDS: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+class Server(NamedTuple):
+    """Where a running server is, host:port or a folder, and its pid where it is a process."""
+
+    place: str
+    pid: int | None
+
+
 def check(kind: str) -> None:
     """Raises `ValueError` with the package to install where the server's program is missing."""
     if kind == "postgres" and (why := postgres.missing()):
@@ -33,19 +40,19 @@ def check(kind: str) -> None:
 
 
 @contextmanager
-def server(kind: str) -> Iterator[str]:
-    """A running server's address, host:port; for the kind "folder" a fresh folder."""
+def server(kind: str) -> Iterator[Server]:
+    """A running server; for the kind "folder" a fresh folder."""
     with tempfile.TemporaryDirectory(prefix="qmanager-bench.") as name:
         folder = Path(name)
         if kind == "folder":
-            yield name
+            yield Server(name, None)
             return
         port = _free_port()
         command = _command(kind, folder, port)
         log = folder / "server.log"
         with program(command, {}, log) as process:
             wait_until(lambda: _answers(port), process, kind, log)
-            yield f"127.0.0.1:{port}"
+            yield Server(f"127.0.0.1:{port}", process.pid)
 
 
 def _command(kind: str, folder: Path, port: int) -> list[str]:

@@ -7,10 +7,8 @@ import time
 
 from taskiq_redis import RedisAsyncResultBackend, RedisStreamBroker  # type: ignore[import-not-found]
 
+from benchmarks.peers import tasks
 from benchmarks.peers.place import redis_url
-from benchmarks.stamps import Stamper
-
-_stamp = Stamper()
 
 broker = RedisStreamBroker(redis_url(), socket_timeout=None).with_result_backend(
     RedisAsyncResultBackend(redis_url())
@@ -18,11 +16,18 @@ broker = RedisStreamBroker(redis_url(), socket_timeout=None).with_result_backend
 
 
 async def _noop(value: int) -> int:
-    _stamp()
-    return value
+    return tasks.noop(value)
 
 
-noop = broker.task(task_name="noop")(_noop)
+async def _bcrypt(value: int) -> str:
+    """Computes in the loop: a thread for it takes more than it gives."""
+    return tasks.hashed(value)
+
+
+_TASKS = {
+    "noop": broker.task(task_name="noop")(_noop),
+    "bcrypt": broker.task(task_name="bcrypt")(_bcrypt),
+}
 
 
 class Producer:
@@ -32,12 +37,12 @@ class Producer:
         self._loop = asyncio.new_event_loop()
         self._loop.run_until_complete(broker.startup())
 
-    def add(self, count: int) -> None:
+    def add(self, count: int, task: str) -> None:
         """One by one; it knows no other way."""
 
         async def work() -> None:
             for number in range(count):
-                await noop.kiq(number)
+                await _TASKS[task].kiq(number)
 
         self._loop.run_until_complete(work())
 
@@ -48,7 +53,7 @@ class Producer:
             times = []
             for number in range(count):
                 start = time.perf_counter()
-                await (await noop.kiq(number)).wait_result(check_interval=0.005, timeout=30)
+                await (await _TASKS["noop"].kiq(number)).wait_result(check_interval=0.005, timeout=30)
                 times.append(time.perf_counter() - start)
             return times
 

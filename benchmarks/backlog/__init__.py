@@ -1,0 +1,1 @@
+"""Does it stay as fast when much is waiting? `make bench-backlog`. See docs/performance.md."""

@@ -1,0 +1,32 @@
+"""The measurements that speak the wire by hand, or wait for a state of the whole system, still work."""
+
+from __future__ import annotations
+
+import resource
+
+import pytest
+
+from benchmarks.crowd import crowd
+from benchmarks.waiting import half
+
+pytestmark = pytest.mark.live
+
+
+def test_idle_workers_stand_beside_a_round_trip() -> None:
+    found = crowd("memory", workers=20)
+    assert set(found) == {"crowd_p50", "crowd_p99", "crowd_memory"}
+    assert all(value > 0 for value in found.values())
+
+
+def test_half_of_what_is_sustained_is_added_meanwhile() -> None:
+    found = half("memory")
+    assert set(found) == {"half_p50", "half_p95", "half_p99", "half_load"}
+    assert found["half_load"] > 0
+
+
+def test_a_machine_that_forbids_so_many_connections_is_told_of() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        pytest.skip("this machine forbids nothing")
+    with pytest.raises(OSError, match="ulimit -Hn"):
+        crowd("memory", workers=hard)
