@@ -124,6 +124,7 @@ BANS = (
             "manager/server.py": "how long stopping may take, after the queue and its Clock",
             "wire/auth.py": "the deadline of a handshake: a peer that says nothing must not hold a thread",
             "wire/frames.py": "the deadline of a frame: one that stops halfway must not hold a thread",
+            "wire/shared.py": "the deadline of a call that waits while another thread reads its answer",
             "worker/pool.py": "how long a drain may take: children end in real time",
         },
     ),

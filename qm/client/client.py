@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from qm import environment
+from qm.client.gather import Gatherer
 from qm.client.patience import Patience
 from qm.client.producing import Producing
 from qm.client.working import Working
@@ -26,9 +27,9 @@ class Client(Producing, Working):
     ...     client.result(id, wait=10)
     610
 
-    Thread-safe, and safe after a fork and after KeyboardInterrupt: calls borrow connections from a pool, and
-    one on which anything went wrong is dropped. Every call may be said twice without harm, so a call whose
-    connection is lost is said again, for `patience` seconds; then it raises `Unreachable`.
+    Thread-safe, and safe after a fork and after KeyboardInterrupt: threads share one connection but for calls
+    that wait, and one on which anything went wrong is dropped. Every call may be said twice without harm, so
+    a call whose connection is lost is said again, for `patience` seconds; then it raises `Unreachable`.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Client(Producing, Working):
         self._queue = self._remote.queue()
         self._patience = Patience(patience)
         self._unserved = set()
+        self._gatherer = Gatherer(self._add_frame)
         self._calls = itertools.count(1)
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from qm.client.ahead import one_ahead
+from qm.client.gather import Gatherer
 from qm.client.tasks import chunks, new_task, unpack_task
 from qm.errors import IdConflict, NotFound, TaskCancelled, TaskFailed, TimedOut, WrongState
 from qm.limits import IDS_MAX, WAIT_MAX
@@ -25,16 +26,21 @@ class Producing:
 
     _queue: QueueVerbs
     _unserved: set[str]
+    _gatherer: Gatherer
 
     def _patiently(self, once: Callable[[], T]) -> T:
         raise TypeError("Client brings it")
 
     def add(self, type: str, input: Any = None, **options: Any) -> str:
-        """Adds a task and gives its id; when this returns, the task is safe. `options` as `new_task`.
+        """Adds a task and gives its id; when this returns, the task is safe. `options` as `new_task`. Adds of
+        several threads at the same time travel together.
 
         Raises `IdConflict` where the id belongs to another task, and what `new_task` raises.
         """
-        return self.add_many([new_task(type, input, **options)])[0]
+        task = new_task(type, input, **options)
+        if self._gatherer.add(task) is AddStatus.CONFLICT:
+            raise _conflict([task.id])
+        return task.id
 
     def add_many(self, tasks: Iterable[NewTask], on_added: Callable[[int], None] | None = None) -> list[str]:
         """Adds tasks made by `new_task`, in frames of bounded size, and gives their ids in order.
@@ -46,21 +52,18 @@ class Producing:
         ids: list[str] = []
         frames = chunks(tasks, lambda task: len(task.input))
         for chunk, added in one_ahead(self._add_frame, frames):
-            self._hint(added.unserved)
             conflicts = [t.id for t, s in zip(chunk, added.statuses, strict=True) if s is AddStatus.CONFLICT]
             if conflicts:
-                raise IdConflict(
-                    f"id {conflicts[0]!r} belongs to a task with another type or input"
-                    + (f" (and {len(conflicts) - 1} more)" if len(conflicts) > 1 else ""),
-                    hint="choose another id, or leave it out",
-                )
+                raise _conflict(conflicts)
             ids.extend(task.id for task in chunk)
             if on_added is not None:
                 on_added(len(chunk))
         return ids
 
     def _add_frame(self, tasks: Sequence[NewTask]) -> Added:
-        return self._patiently(lambda: self._queue.add(tasks))
+        added = self._patiently(lambda: self._queue.add(tasks))
+        self._hint(added.unserved)
+        return added
 
     def get(self, id: str, wait: float = 0) -> Task:
         """The task as it stands; with `wait`, blocks up to so many seconds until it has ended.
@@ -187,6 +190,12 @@ class Producing:
             if name not in self._unserved:
                 self._unserved.add(name)
                 _log.warning('no worker serves "%s" now; start one with: qmworker --type %s', name, name)
+
+
+def _conflict(ids: Sequence[str]) -> IdConflict:
+    more = f" (and {len(ids) - 1} more)" if len(ids) > 1 else ""
+    hint = "choose another id, or leave it out"
+    return IdConflict(f"id {ids[0]!r} belongs to a task with another type or input{more}", hint)
 
 
 def _no_task(id_: str) -> NotFound:

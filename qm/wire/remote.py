@@ -1,15 +1,11 @@
 """The client's end: a `BaseManager` that makes nothing on the server and trusts nothing it sends.
 
-The standard library's manager asks the server which methods an object has and builds a class from the answer,
-keeps one connection per thread, and gives an interrupted call's answer to the next call. Here proxies are
-static, connections come from a pool, and a connection on which anything went wrong is dropped.
+The standard library's manager asks the server which methods an object has and builds a class from the answer.
+Here proxies are static; their calls go over `qm.wire.channels`.
 """
 
 from __future__ import annotations
 
-import itertools
-import os
-import threading
 from collections.abc import Callable
 from multiprocessing.managers import (  # type: ignore[attr-defined]
     BaseManager,
@@ -19,126 +15,33 @@ from multiprocessing.managers import (  # type: ignore[attr-defined]
 )
 from typing import Any, ClassVar, Final, TypeVar, cast
 
-from qm.errors import BadRequest, QueueError, TimedOut, Unreachable
+from qm.errors import BadRequest, QueueError
 from qm.limits import WAIT_MAX
-from qm.wire.address import Address, connect
-from qm.wire.auth import HANDSHAKE_DEADLINE, check_key, introduce
-from qm.wire.codec import Request, decode_error, decode_reply, encode, envelope
-from qm.wire.frames import Connection, WireError
+from qm.wire.address import Address
+from qm.wire.auth import check_key
+from qm.wire.channels import Channels, dial, unreachable
+from qm.wire.codec import encode
+from qm.wire.frames import WireError
 from qm.wire.listener import Listener
 from qm.wire.verbs import OBJECTS, QUEUE, VIEW, QueueVerbs, Signature, ViewVerbs
+
+__all__ = [
+    "CALL_TIMEOUT",
+    "SERIALIZER",
+    "Channels",
+    "Proxy",
+    "QueueProxy",
+    "Remote",
+    "ViewProxy",
+    "dial",
+    "unreachable",
+]
 
 #: The name of our pair of Listener and Client among the standard library's serializers.
 SERIALIZER: Final = "qm"
 
 #: Seconds until a call that does not wait must be answered.
 CALL_TIMEOUT: Final = 30.0
-
-#: Idle connections kept for the next call.
-_IDLE_MAX: Final = 8
-
-
-def dial(address: Any, authkey: bytes) -> Connection:
-    """A connection that has proved its key. Raises `Unreachable`, `AuthFailed`."""
-    place = Address(*address)
-    try:
-        connection = Connection(connect(place, HANDSHAKE_DEADLINE))
-    except OSError as error:
-        raise unreachable(place, error) from None
-    try:
-        introduce(connection, authkey, str(place))
-    except OSError as error:
-        connection.close()
-        raise unreachable(place, error) from None
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def unreachable(address: Address, error: BaseException) -> Unreachable:
-    """The error for a manager that does not answer, with what to do."""
-    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return Unreachable(
-        f"cannot reach the manager at {address} ({why.lower()})",
-        hint='start one with "qmanager", or name another by QM_RPC',
-    )
-
-
-class Channels:
-    """A pool of connections to one manager. Thread-safe; a forked child dials its own."""
-
-    def __init__(
-        self, address: Address, authkey: bytes, make: Callable[[Any, bytes], Connection] = dial
-    ) -> None:
-        self.address = address
-        self._authkey = authkey
-        self._dial = make
-        self._rids = itertools.count(1)
-        self._pid = os.getpid()
-        self._lock = threading.Lock()
-        self._idle: list[Connection] = []
-
-    def call(self, target: str, verb: str, args: bytes, timeout: float) -> bytes:
-        """The packed answer. Raises what the manager says, `TimedOut`, or `Unreachable` where the connection
-        was lost (the call may have been carried out)."""
-        connection = self._borrow()
-        try:
-            answer = self._exchange(connection, target, verb, args, timeout)
-        except (EOFError, OSError, WireError) as error:
-            connection.close()
-            if isinstance(error, TimeoutError) and error.errno is None:  # ours; the kernel's have a number
-                raise TimedOut(f"{verb}: no answer from {self.address} within {timeout:g} s") from None
-            self.close()  # the manager is gone or restarted: its other connections are dead too
-            raise unreachable(self.address, error) from None
-        except QueueError:  # an answer like any other: the connection is in step
-            self._give_back(connection)
-            raise
-        except BaseException:  # interrupted between question and answer: never use it again
-            connection.close()
-            raise
-        self._give_back(connection)
-        return answer
-
-    def close(self) -> None:
-        """Closes the idle connections."""
-        self._forget_after_fork()
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.close()
-
-    def _exchange(self, connection: Connection, target: str, verb: str, args: bytes, timeout: float) -> bytes:
-        rid = next(self._rids)
-        connection.send_frame(envelope(Request(rid, target, verb, args)), timeout)
-        reply = decode_reply(connection.recv_frame(timeout))
-        if reply.rid != rid:
-            raise WireError("an answer to another call")
-        if not reply.ok:
-            raise decode_error(reply.body)
-        return reply.body
-
-    def _borrow(self) -> Connection:
-        self._forget_after_fork()
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return self._dial(self.address, self._authkey)
-
-    def _give_back(self, connection: Connection) -> None:
-        self._forget_after_fork()
-        with self._lock:
-            if len(self._idle) < _IDLE_MAX:
-                self._idle.append(connection)
-                return
-        connection.close()
-
-    def _forget_after_fork(self) -> None:
-        """The parent's connections are the parent's: two processes on one would read each other's answers."""
-        if os.getpid() != self._pid:
-            self._lock = threading.Lock()
-            self._idle = []
-            self._pid = os.getpid()  # last: a second thread must not pass before the rest is done
 
 
 class Proxy(BaseProxy):
@@ -156,13 +59,14 @@ class Proxy(BaseProxy):
         signature = self._signatures[methodname]
         arguments: Any = signature.arguments(*args, **(kwds or {}))
         timeout = CALL_TIMEOUT
-        if signature.waits:
+        waits = signature.waits and arguments.wait != 0
+        if waits:
             timeout += max(0.0, min(WAIT_MAX, arguments.wait))  # the manager does not wait longer either
         try:
             packed = encode(arguments)
         except (TypeError, ValueError, OverflowError) as error:  # an object, 2**70, a lone surrogate
             raise BadRequest(f"{methodname}: {error}") from None
-        answer = self._channels.call(self._target, methodname, packed, timeout)
+        answer = self._channels.call(self._target, methodname, packed, timeout, waits)
         try:
             return signature.decode_answer(answer)
         except WireError as error:

@@ -80,7 +80,7 @@ class Dialler(Channels):
 
 
 class Broken:
-    """A connection on which something happens instead of an answer."""
+    """A socket on which something happens instead of an answer."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
@@ -88,13 +88,25 @@ class Broken:
 
     def channels(self) -> Channels:
         """Channels that dial nothing else."""
-        return Channels(Address("host", 8090), KEY, lambda *_: cast(Connection, self))
+        return Channels(Address("host", 8090), KEY, lambda *_: Connection(cast(socket.socket, self)))
 
-    def send_frame(self, frame: bytes, timeout: float | None = None) -> None:
+    def dup(self) -> Broken:
+        return self
+
+    def gettimeout(self) -> float:
+        return 5.0
+
+    def settimeout(self, seconds: float) -> None:
+        """As it likes."""
+
+    def sendall(self, data: bytes) -> None:
         """It goes out well."""
 
-    def recv_frame(self, timeout: float | None = None) -> memoryview:
+    def recv(self, size: int) -> bytes:
         raise self._error
+
+    def shutdown(self, how: int) -> None:
+        """Nobody else is on it."""
 
     def close(self) -> None:
         self.closed = True
@@ -137,7 +149,7 @@ def test_threads_share_what_is_idle(channels: Dialler) -> None:
 
 def test_after_a_rush_only_a_few_connections_stay(channels: Dialler, echo: Echo) -> None:
     with ThreadPoolExecutor(20) as pool:
-        answers = [pool.submit(ask, channels, "hold", str(n)) for n in range(20)]
+        answers = [pool.submit(ask, channels, "hold", str(n), waits=True) for n in range(20)]
         for _ in answers:
             echo.begun.get(timeout=PATIENCE)
         echo.let_go.set()
@@ -149,7 +161,7 @@ def test_after_a_rush_only_a_few_connections_stay(channels: Dialler, echo: Echo)
 def test_both_ends_of_a_connection_are_tuned(server: Server, channels: Dialler) -> None:
     """Row 22."""
     ask(channels, "echo", "x")
-    (ours,), (theirs,) = channels._idle, server._proved
+    (ours,), (theirs,) = channels.dialled, server._proved
     for sock in (ours.sock, theirs.sock):
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -194,7 +206,7 @@ def test_a_connection_that_was_interrupted_is_used_no_more() -> None:
         channels = broken.channels()
         with pytest.raises(type(interrupt)):
             channels.call("echo", "echo", encode(["x"]), 5)
-        assert broken.closed and channels._idle == []
+        assert broken.closed and not (channels._shared and channels._shared.is_open)
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -367,7 +379,7 @@ def test_one_failure_clears_out_all_connections_of_before() -> None:
     with serving(echo_server(echo)) as server:
         channels = Dialler(server.address)
         with ThreadPoolExecutor(5) as pool:
-            answers = [pool.submit(ask, channels, "hold", str(n)) for n in range(5)]
+            answers = [pool.submit(ask, channels, "hold", str(n), waits=True) for n in range(5)]
             for _ in answers:
                 echo.begun.get(timeout=PATIENCE)
             echo.let_go.set()
@@ -485,13 +497,16 @@ def test_a_forked_process_leaves_its_parents_connections_alone(
 ) -> None:
     """Row 21."""
     ask(channels, "echo", "the parent's")
-    (parents,) = channels._idle
+    (parents,) = channels.dialled
+    line = channels._shared
+    assert line is not None
     held = channels._lock
     pid = os.getpid()
     with held, monkeypatch.context() as child:  # held by a thread that does not exist in the child
         child.setattr(os, "getpid", lambda: pid + 1)
         assert ask(channels, "echo", "the child's") == "the child's"
-        assert parents not in channels._idle
+        assert channels._shared is not line
         channels.close()
     assert parents.fileno() != -1
-    parents.close()
+    line.retire()
+    assert parents.fileno() == -1

@@ -18,8 +18,8 @@ from qm.messages import NewTask, Slot, TypeOptions, WorkerInfo
 from qm.operations import Operations
 from qm.payload import pack
 from qm.testing import RunningManager, running_manager
-from qm.wire import remote
 from qm.wire.frames import Connection
+from qm.wire.shared import Line
 from qm.worker import child as child_module
 from qm.worker.alarm import Alarm
 from qm.worker.child import Child
@@ -141,7 +141,15 @@ def _small_frames(patch: pytest.MonkeyPatch) -> None:
 
 
 def _connection_per_call(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(remote, "_IDLE_MAX", 0)
+    call = Line.call
+
+    def call_and_hang_up(line: Line, *args: Any) -> Any:
+        try:
+            return call(line, *args)
+        finally:
+            line.retire()
+
+    patch.setattr(Line, "call", call_and_hang_up)
 
 
 def _sent_in_two_calls(patch: pytest.MonkeyPatch) -> None:

@@ -90,9 +90,9 @@ def echo_server(echo: Echo, address: tuple[str, int] = ("127.0.0.1", 0)) -> Serv
     return server
 
 
-def ask(channels: Channels, verb: str, *args: Any, timeout: float = PATIENCE) -> Any:
-    """One call of the echo server."""
-    return ECHO[verb].decode_answer(channels.call("echo", verb, encode(args), timeout))
+def ask(channels: Channels, verb: str, *args: Any, timeout: float = PATIENCE, waits: bool = False) -> Any:
+    """One call of the echo server; one that `waits` has a connection of its own."""
+    return ECHO[verb].decode_answer(channels.call("echo", verb, encode(args), timeout, waits))
 
 
 @contextmanager

@@ -174,19 +174,20 @@ def test_a_callers_words_cannot_forge_a_log_line(server: Server, caplog: pytest.
 
 def test_an_answer_over_the_frame_limit_is_an_error_and_the_connection_stays_good(channels: Channels) -> None:
     assert len(ask(channels, "many", FRAME_MAX - 100)) == FRAME_MAX - 100
+    line = channels._shared
     with pytest.raises(TooLarge, match=f"the limit is {FRAME_MAX:,}"):
         ask(channels, "many", FRAME_MAX)
     assert ask(channels, "echo", "next") == "next"
-    assert len(channels._idle) == 1
+    assert channels._shared is line
 
 
 def test_a_question_over_the_frame_limit_is_an_error_before_it_is_sent(channels: Channels) -> None:
     assert ask(channels, "echo", "first") == "first"
-    (connection,) = channels._idle
+    line = channels._shared
     with pytest.raises(TooLarge, match=f"the limit is {FRAME_MAX:,}"):
         ask(channels, "echo", "x" * FRAME_MAX)
     assert ask(channels, "echo", "next") == "next"
-    assert channels._idle == [connection]
+    assert channels._shared is line
 
 
 def test_an_input_has_a_bound(queue: QueueVerbs) -> None:

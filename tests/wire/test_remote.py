@@ -32,10 +32,12 @@ class Recorder:
         self.answer = encode(answer)
         self.calls: list[tuple[str, str, Any]] = []
         self.timeout = math.nan
+        self.waits = False
 
-    def call(self, target: str, verb: str, args: bytes, timeout: float) -> bytes:
+    def call(self, target: str, verb: str, args: bytes, timeout: float, waits: bool = False) -> bytes:
         self.calls.append((target, verb, msgspec.msgpack.decode(args)))
         self.timeout = timeout
+        self.waits = waits
         return self.answer
 
 
@@ -119,7 +121,7 @@ def test_the_standard_library_knows_our_pair_by_its_name() -> None:
     """Row 1: the seam that keeps its pickling connections out."""
     listener, client = managers.listener_client[SERIALIZER]  # type: ignore[attr-defined]
     assert listener.__module__ == "qm.wire.listener"
-    assert client.__module__ == "qm.wire.remote"
+    assert client.__module__ == "qm.wire.channels"
 
 
 def test_arguments_are_bound_as_a_functions_are() -> None:
@@ -178,13 +180,15 @@ def test_every_call_has_a_deadline_whatever_it_waits_for(wait: float, timeout: f
     assert recorder.timeout == timeout
     queue(recorder).get(["a"], wait=wait)
     assert recorder.timeout == timeout
+    assert recorder.waits or wait == 0 or timeout == CALL_TIMEOUT, "it would hold up others"
 
 
 def test_a_call_that_cannot_wait_has_the_plain_deadline() -> None:
     """Row 20."""
     recorder = Recorder(0)
     assert view(recorder).count() == 0
-    assert recorder.timeout == CALL_TIMEOUT
+    queue(Recorder(Got([], [], []))).get(["a"])
+    assert recorder.timeout == CALL_TIMEOUT and not recorder.waits
 
 
 def test_an_answer_of_another_version_is_a_clear_error() -> None:

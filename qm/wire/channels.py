@@ -1,0 +1,180 @@
+"""A client's connections to one manager: few, mended, and never one that a long wait holds up.
+
+The standard library keeps one per thread, and gives an interrupted call's answer to the next call. Here
+threads share one (see `qm.wire.shared`), and one on which anything went wrong is dropped.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from qm.errors import QueueError, TimedOut, Unreachable, by_code
+from qm.wire.address import Address, connect
+from qm.wire.auth import HANDSHAKE_DEADLINE, introduce
+from qm.wire.codec import Reply, Request, decode_error, envelope
+from qm.wire.frames import Connection, WireError
+from qm.wire.shared import Line
+
+#: Idle connections kept for the next call.
+_IDLE_MAX: Final = 8
+
+
+def dial(address: Any, authkey: bytes) -> Connection:
+    """A connection that has proved its key. Raises `Unreachable`, `AuthFailed`."""
+    place = Address(*address)
+    try:
+        connection = Connection(connect(place, HANDSHAKE_DEADLINE))
+    except OSError as error:
+        raise unreachable(place, error) from None
+    try:
+        introduce(connection, authkey, str(place))
+    except OSError as error:
+        connection.close()
+        raise unreachable(place, error) from None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def unreachable(address: Address, error: BaseException) -> Unreachable:
+    """The error for a manager that does not answer, with what to do."""
+    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return Unreachable(
+        f"cannot reach the manager at {address} ({why.lower()})",
+        hint='start one with "qmanager", or name another by QM_RPC',
+    )
+
+
+class Channels:
+    """Connections to one manager: one that all calls share which do not wait, and a pool for those that do,
+    so that a long wait never holds up others. Thread-safe; a forked child dials its own."""
+
+    def __init__(
+        self, address: Address, authkey: bytes, make: Callable[[Any, bytes], Connection] = dial
+    ) -> None:
+        self.address = address
+        self._authkey = authkey
+        self._dial = make
+        self._rids = itertools.count(1)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        #: Held while the shared line is dialled; by one thread twice where a signal handler calls meanwhile.
+        self._dialling = threading.RLock()
+        self._idle: list[Line] = []
+        self._shared: Line | None = None
+        #: How often that failed, and why the last time: those who wait for it do not try one after another.
+        self._failures = 0
+        self._failure: QueueError | None = None
+        self._pid = os.getpid()  # last: a second thread must not pass before the rest is done
+
+    def call(self, target: str, verb: str, args: bytes, timeout: float, waits: bool = False) -> bytes:
+        """The packed answer. `waits`: it may be long in coming, so the call gets a connection of its own.
+
+        Raises what the manager says, `TimedOut`, or `Unreachable` where the connection was lost (the call may
+        have been carried out).
+        """
+        if os.getpid() != self._pid:
+            self._forget()
+        rid = next(self._rids)
+        frame = envelope(Request(rid, target, verb, args))
+        line = self._shared
+        try:
+            reply = None if waits or line is None else line.call(rid, frame, timeout)
+            if reply is None:
+                reply = self._call_elsewhere(rid, frame, timeout, waits)
+            if reply.ok:
+                return reply.body
+            refusal = decode_error(reply.body)
+        except (EOFError, OSError, WireError) as error:
+            if isinstance(error, TimeoutError) and error.errno is None:  # ours; the kernel's have a number
+                raise TimedOut(f"{verb}: no answer from {self.address} within {timeout:g} s") from None
+            self.close()  # the manager is gone or restarted: its other connections are dead too
+            raise unreachable(self.address, error) from None
+        raise refusal
+
+    def close(self) -> None:
+        """Closes the connections; calls under way are still answered."""
+        self._forget_after_fork()
+        with self._lock:
+            lines, self._idle = self._idle, []
+            if self._shared is not None:
+                lines.append(self._shared)
+                self._shared = None
+        for line in lines:
+            line.retire()
+
+    def _call_elsewhere(self, rid: int, frame: bytes, timeout: float, waits: bool) -> Reply:
+        """Over a line of its own; or over the shared one, which has changed since it was looked at."""
+        while True:
+            line = self._shared
+            if waits or (line is not None and line.has_this_thread()):
+                return self._call_alone(rid, frame, timeout)
+            reply = self._share().call(rid, frame, timeout)
+            if reply is not None:
+                return reply
+
+    def _call_alone(self, rid: int, frame: bytes, timeout: float) -> Reply:
+        while True:
+            line = self._borrow()
+            reply = line.call(rid, frame, timeout, borrowed=True)
+            if reply is not None:
+                self._give_back(line)
+                return reply
+
+    def _share(self) -> Line:
+        """The shared line, dialled if need be: once, however many threads want it."""
+        failures = self._failures
+        with self._dialling:
+            shared = self._shared
+            if shared is not None and shared.is_open:
+                return shared
+            failure = self._failure
+            if failure is not None and failures != self._failures:  # while we waited for it
+                raise by_code(failure.code, str(failure), failure.hint)
+            try:
+                line = self._idle_line() or Line(self._dial(self.address, self._authkey))
+            except QueueError as error:
+                self._failures += 1
+                self._failure = error
+                raise
+            line.share()
+            with self._lock:
+                before, self._shared = self._shared, line
+        if before is not None:
+            before.retire()
+        return line
+
+    def _borrow(self) -> Line:
+        line = self._idle_line()
+        if line is not None:
+            return line
+        with self._lock:
+            shared = self._shared
+            if shared is not None and shared.withdraw():  # one thread alone needs one connection for all
+                self._shared = None
+                return shared
+        return Line(self._dial(self.address, self._authkey))
+
+    def _idle_line(self) -> Line | None:
+        with self._lock:
+            return self._idle.pop() if self._idle else None
+
+    def _give_back(self, line: Line) -> None:
+        self._forget_after_fork()
+        with self._lock:
+            if len(self._idle) < _IDLE_MAX:
+                self._idle.append(line)
+                return
+        line.retire()
+
+    def _forget_after_fork(self) -> None:
+        """The parent's connections are the parent's: two processes on one would read each other's answers."""
+        if os.getpid() != self._pid:
+            self._forget()
