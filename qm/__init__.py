@@ -27,23 +27,29 @@ from qm.version import __version__
 if TYPE_CHECKING:
     from qm.client import Client, new_task
     from qm.errors import (
+        Cancelled,
+        Interrupted,
         NonRetryable,
         NotFound,
         QueueError,
         TaskCancelled,
         TaskFailed,
         TimedOut,
+        TimeLimitExceeded,
         Unreachable,
     )
     from qm.operations import Operations
     from qm.payload import pack, unpack
-    from qm.task import Counts, Failure, Lease, State, Task
+    from qm.task import Attempt, Counts, Failure, Lease, State, Task
     from qm.worker import Worker
 
 __all__ = [
+    "Attempt",
+    "Cancelled",
     "Client",
     "Counts",
     "Failure",
+    "Interrupted",
     "Lease",
     "NonRetryable",
     "NotFound",
@@ -53,6 +59,7 @@ __all__ = [
     "Task",
     "TaskCancelled",
     "TaskFailed",
+    "TimeLimitExceeded",
     "TimedOut",
     "Unreachable",
     "Worker",
@@ -67,12 +74,12 @@ __all__ = [
 _HOMES: Final = {
     "qm.client": ("Client", "new_task"),
     "qm.errors": (
-        *("NonRetryable", "NotFound", "QueueError", "TaskCancelled", "TaskFailed", "TimedOut"),
-        "Unreachable",
+        *("Cancelled", "Interrupted", "NonRetryable", "NotFound", "QueueError", "TaskCancelled"),
+        *("TaskFailed", "TimeLimitExceeded", "TimedOut", "Unreachable"),
     ),
     "qm.operations": ("Operations",),
     "qm.payload": ("pack", "unpack"),
-    "qm.task": ("Counts", "Failure", "Lease", "State", "Task"),
+    "qm.task": ("Attempt", "Counts", "Failure", "Lease", "State", "Task"),
     "qm.worker": ("Worker",),
 }
 

@@ -27,6 +27,9 @@ OperationError           what goes wrong between a pool and the operations it lo
   ├── LoadError          a module does not import, or holds no operations
   └── DuplicateType      the same type was registered twice
 NonRetryable             raised by an operation: this input can never succeed, do not try again
+Interrupted              raised inside an operation that must stop; a BaseException, as KeyboardInterrupt is
+  ├── TimeLimitExceeded    the attempt is over its time limit
+  └── Cancelled            somebody cancelled the task
 """
 
 from __future__ import annotations
@@ -40,10 +43,12 @@ __all__ = [
     "AuthFailed",
     "BadPayload",
     "BadRequest",
+    "Cancelled",
     "Draining",
     "DuplicateType",
     "IdConflict",
     "Internal",
+    "Interrupted",
     "LeaseLost",
     "LoadError",
     "NonRetryable",
@@ -60,6 +65,7 @@ __all__ = [
     "TaskCancelled",
     "TaskError",
     "TaskFailed",
+    "TimeLimitExceeded",
     "TimedOut",
     "TooLarge",
     "Unreachable",
@@ -241,6 +247,22 @@ class NonRetryable(Exception):
     Traceback (most recent call last):
     qm.errors.NonRetryable: division by zero
     """
+
+
+class Interrupted(BaseException):
+    """Raised inside an operation that must stop, wherever it is just then: clean up and let it pass.
+
+    It is raised again and again while the operation goes on; after some seconds of grace the process is
+    killed.
+    """
+
+
+class TimeLimitExceeded(Interrupted):
+    """The attempt is over its time limit. It counts as a failure."""
+
+
+class Cancelled(Interrupted):
+    """Somebody cancelled the task while it ran. It will not run again."""
 
 
 def _tree(base: type[QueueError]) -> dict[str, type[QueueError]]:

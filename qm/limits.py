@@ -45,8 +45,18 @@ DELAY_MAX = 10 * 366 * 86400.0
 #: Seconds without a renewal after which a session ends and its tasks go to others.
 SESSION_TERM = 30.0
 
+#: Seconds that a session has left once the connection of its renewal was lost: its pool was killed, or it
+#: redials at once (the longest pause between its tries is half a second).
+SUSPECT_TERM = 2.0
+
 #: Characters of an error's message and traceback; the tail of a traceback says most, so its head is cut.
 MESSAGE_MAX, TRACEBACK_MAX = 4096, 32768
+
+#: Bytes of output and log that are kept of an attempt: its last ones, which say most.
+LOG_MAX = 65536
+
+#: ... of one that ended well: a million chatty tasks must not outgrow their results.
+LOG_MAX_OK = 4096
 
 #: An authkey has at least 256 bits, the strength of the HMAC-SHA256 that it keys.
 KEY_MIN = 32

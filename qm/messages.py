@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeAlias
 
 from msgspec import Struct
 
-from qm.task import F, Lease, P, PackedTask, State, Task
+from qm.task import F, Lease, Outcome, P, PackedTask, State, Task
 
 
 class NewTask(Struct, kw_only=True, omit_defaults=True):
@@ -87,7 +87,7 @@ class Orders(Struct, frozen=True):
 
     #: Stop taking, finish what runs, leave.
     drain: bool = False
-    #: Tasks to stop.
+    #: Tasks to stop: all that somebody cancelled and that still run.
     cancel: list[Lease] = []
 
 
@@ -134,11 +134,21 @@ class Taken(Struct, frozen=True, array_like=True):
         return self.lease.id
 
 
+class Details(Struct, frozen=True, array_like=True):
+    """What the flight recorder keeps of an attempt that was not quiet. See `qm.task.Attempt`."""
+
+    pid: int | None = None
+    exitcode: int | None = None
+    peak_memory: int | None = None
+    log: str = ""
+
+
 class Finish(Struct, frozen=True, array_like=True, tag="finish"):
     """The task has a result."""
 
     lease: Lease
     output: bytes
+    details: Details | None = None
 
 
 class Fail(Struct, frozen=True, array_like=True, tag="fail"):
@@ -147,6 +157,9 @@ class Fail(Struct, frozen=True, array_like=True, tag="fail"):
     lease: Lease
     error: bytes
     retryable: bool = True
+    #: error, timeout or cancelled.
+    outcome: Outcome = Outcome.ERROR
+    details: Details | None = None
 
 
 class Retry(Struct, frozen=True, array_like=True, tag="retry"):
@@ -193,12 +206,16 @@ class Exchanged(Struct, frozen=True):
 class Crash(Struct, frozen=True, kw_only=True):
     """A child's death as its parent saw it.
 
-    `exitcode` is negative for a signal; `current` is the lease that user code ran under, or None.
+    `exitcode` is negative for a signal; `current` is the lease that user code ran under, or None. `outcome`
+    is timeout or cancelled where the parent itself had to kill the child; `error` says where the task hung.
     """
 
     slot: Slot
     exitcode: int
     current: Lease | None = None
+    outcome: Outcome = Outcome.CRASHED
+    error: bytes | None = None
+    details: Details | None = None
 
 
 class Got(Struct, frozen=True):

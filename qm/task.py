@@ -82,6 +82,11 @@ TRANSITIONS: Final = (
     Transition("release", State.RUNNING, State.WAITING, "its worker gives it back: old place, uncounted"),
     Transition("recover", State.RUNNING, State.WAITING, "its worker died: old place"),
     Transition("recover", State.RUNNING, State.FAILED, "its workers died too often"),
+    Transition("cancel", State.RUNNING, State.RUNNING, "somebody cancels it: its worker is told to stop it"),
+    *(
+        Transition(verb, State.RUNNING, State.CANCELLED, "its attempt is over, and somebody had cancelled it")
+        for verb in ("fail", "retry", "recover")
+    ),
     Transition("cancel", State.BLOCKED, State.CANCELLED, "somebody cancels it"),
     Transition("cancel", State.SCHEDULED, State.CANCELLED, "somebody cancels it"),
     Transition("cancel", State.WAITING, State.CANCELLED, "somebody cancels it"),
@@ -159,6 +164,8 @@ class Task(Struct, Generic[P, F], kw_only=True, omit_defaults=True):
     #: Between 0 and 1, and a note, as the running operation last said.
     progress: float | None = None
     note: str | None = None
+    #: Somebody cancelled it while it runs: its worker has been told to stop it.
+    cancelling: bool = False
     #: Sizes in bytes, packed. In lists they stand for payloads too large to carry.
     input_size: int = 0
     output_size: int = 0
@@ -171,6 +178,38 @@ class Task(Struct, Generic[P, F], kw_only=True, omit_defaults=True):
 
 #: A task as the manager holds it: payloads and error are opaque bytes.
 PackedTask: TypeAlias = Task[bytes, bytes]
+
+
+class Attempt(Struct, Generic[F], kw_only=True, frozen=True, omit_defaults=True):
+    """An attempt that has ended, as the flight recorder kept it. The last four fields are known of attempts
+    that went wrong or wrote something; one that ended well without a word leaves them out.
+
+    Times are seconds since 1970 by the manager's clock.
+    """
+
+    #: Its number: how often the task had been taken.
+    attempt: int
+    outcome: Outcome
+    #: When it was taken, and when its end was told.
+    started: float
+    ended: float
+    #: host:pid of the pool.
+    worker: str | None = None
+    #: How the child died, or why the task was taken back, in words.
+    cause: str | None = None
+    error: F | None = None
+    #: The process that ran it.
+    pid: int | None = None
+    #: Of a child that died; negative for a signal.
+    exitcode: int | None = None
+    #: Bytes: the most that the process has had in memory since it started, by this task or one before it.
+    peak_memory: int | None = None
+    #: The last lines of its output and log.
+    log: str = ""
+
+
+#: An attempt as the manager holds it: the error is opaque bytes.
+PackedAttempt: TypeAlias = Attempt[bytes]
 
 
 class Lease(Struct, frozen=True, array_like=True, order=True):

@@ -23,7 +23,7 @@ def test_what_is_written_from_the_code_is_up_to_date() -> None:
 
 def test_the_readme_names_every_command_of_qmclient() -> None:
     commands = set(re.findall(r"^  qmclient ([a-z]+) ", qmclient.__doc__ or "", re.MULTILINE))
-    assert len(commands) == 7
+    assert len(commands) == 8
     readme = (ROOT / "README.md").read_text("utf-8")
     assert [command for command in commands if f"`{command}`" not in readme] == []
 

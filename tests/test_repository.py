@@ -17,7 +17,7 @@ from qm.version import __version__
 ROOT = Path(__file__).parents[1]
 SCRIPTS = [*sorted((ROOT / "scripts").iterdir()), ROOT / ".ci" / "run"]
 ERRORS = [
-    value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)
+    value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, BaseException)
 ]
 
 

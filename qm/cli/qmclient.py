@@ -5,7 +5,8 @@ Usage:
                [--in TIME] [--attempts N] [--wait TIME] [options] [-v]...
   qmclient add --file FILE [--wait TIME] [options] [-v]...
   qmclient get (--id ID)... [--wait TIME] [options] [-v]...
-  qmclient cancel (--id ID)... [options] [-v]...
+  qmclient show (ID... | (--id ID)...) [options] [-v]...
+  qmclient cancel (ID... | (--id ID)...) [options] [-v]...
   qmclient requeue (--id ID)... [options] [-v]...
   qmclient forget (--id ID)... [options] [-v]...
   qmclient status [options] [-v]...
@@ -16,7 +17,8 @@ Usage:
 Commands:
   add      Add a task, or one for each line of a file, and print its id.
   get      Print the results of tasks. Reading never deletes.
-  cancel   End tasks that do not run yet.
+  show     Print all that is known of tasks: state and reason, every attempt, its last words.
+  cancel   End tasks: those that wait at once, those that run as soon as their workers have stopped them.
   requeue  Give failed tasks another chance.
   forget   Delete ended tasks.
   status   Print how many tasks there are, and who works.
@@ -58,7 +60,7 @@ from typing import Final
 
 from qm import logs
 from qm.cli.arguments import Arguments
-from qm.cli.commands import add, change, get, listing, status
+from qm.cli.commands import add, change, get, listing, show, status
 from qm.cli.manager import find_manager
 from qm.cli.output import Output
 from qm.cli.program import run
@@ -68,6 +70,7 @@ from qm.client import Client
 _COMMANDS: Final[dict[str, Callable[[Arguments, Client, Output], int]]] = {
     "add": add.add,
     "get": get.get,
+    "show": show.show,
     "cancel": change.cancel,
     "requeue": change.requeue,
     "forget": change.forget,

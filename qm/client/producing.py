@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from qm.client.ahead import one_ahead
 from qm.client.gather import Gatherer
-from qm.client.tasks import chunks, new_task, unpack_task
+from qm.client.tasks import chunks, new_task, unpack_attempt, unpack_task
 from qm.errors import IdConflict, NotFound, TaskCancelled, TaskFailed, TimedOut, WrongState
 from qm.limits import IDS_MAX, WAIT_MAX
 from qm.messages import Added, AddStatus, Got, ListQuery, NewTask, Page, Status
-from qm.task import ENDED, WAIT, PackedTask, State, Task
+from qm.task import ENDED, WAIT, Attempt, PackedAttempt, PackedTask, State, Task
 from qm.wire.verbs import QueueVerbs
 
 _log = logging.getLogger(__name__)
@@ -113,19 +113,23 @@ class Producing:
         """Deletes those of the tasks that have ended. Gives the state each was in, None for an unknown id."""
         return self._change(self._queue.forget, ids)
 
-    def cancel(self, id: str) -> None:
-        """Cancels a task that does not run yet; one that is cancelled already is fine.
+    def cancel(self, id: str) -> State:
+        """Cancels a task: one that waits at once, and one that runs as soon as its worker has stopped it; it
+        will not run again, whatever becomes of the worker. One that is cancelled already is fine.
 
-        Raises `WrongState`, `NotFound`.
+        Gives the state it is in now: cancelled, or running. Raises `WrongState` for a task that has ended,
+        `NotFound`.
         """
         state = self.cancel_many([id])[0]
         if state is None:
             raise _no_task(id)
-        if state not in WAIT and state is not State.CANCELLED:
-            raise WrongState(f"task {id} is {state.value}; only a task that waits can be cancelled")
+        if state in (State.DONE, State.FAILED):
+            raise WrongState(f"task {id} is {state.value}; a task that has ended cannot be cancelled")
+        return State.RUNNING if state is State.RUNNING else State.CANCELLED
 
     def cancel_many(self, ids: Sequence[str]) -> Sequence[State | None]:
-        """Cancels those of the tasks that wait. Gives the state each was in, None for an unknown id."""
+        """Cancels those of the tasks that wait or run, as `cancel`. Gives the state each was in, None for an
+        unknown id."""
         return self._change(self._queue.cancel, ids)
 
     def requeue(self, id: str) -> None:
@@ -142,6 +146,17 @@ class Producing:
     def requeue_many(self, ids: Sequence[str]) -> Sequence[State | None]:
         """Requeues those of the tasks that failed. Gives the state each was in, None for an unknown id."""
         return self._change(self._queue.requeue, ids)
+
+    def attempts(self, id: str) -> builtins.list[Attempt]:
+        """The attempts of a task that have ended, oldest first. Raises `NotFound`."""
+        found: builtins.list[PackedAttempt] = []
+        before: int | None = None
+        while some := self._patiently(lambda before=before: self._queue.attempts(id, before)):  # type: ignore[misc]
+            found += some
+            before = some[-1].attempt
+        if not found:
+            self.get(id)
+        return [unpack_attempt(attempt) for attempt in reversed(found)]
 
     def status(self) -> Status:
         """Counts, connected workers, and types that nobody serves."""

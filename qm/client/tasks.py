@@ -12,7 +12,7 @@ from qm.ids import new_id
 from qm.limits import ADD_BYTES, ADD_CHUNK
 from qm.messages import NewTask
 from qm.payload import digest, pack, unpack, unpack_failure
-from qm.task import PackedTask, Task, is_id, is_type
+from qm.task import Attempt, PackedAttempt, PackedTask, Task, is_id, is_type
 
 T = TypeVar("T")
 
@@ -81,6 +81,13 @@ def unpack_task(packed: PackedTask) -> Task:
     fields["output"] = _value(packed.output) if packed.output is not None else None
     fields["error"] = unpack_failure(packed.error) if packed.error is not None else None
     return Task(**fields)
+
+
+def unpack_attempt(packed: PackedAttempt) -> Attempt:
+    """An attempt with its error as a `Failure`."""
+    fields = asdict(packed)
+    fields["error"] = unpack_failure(packed.error) if packed.error else None
+    return Attempt(**fields)
 
 
 def _value(packed: bytes) -> Any:

@@ -58,12 +58,15 @@ class Working:
         """Opens a session, or re-opens it after a lost connection. Gives its term in seconds."""
         return self._patiently(lambda: self._queue.attach(worker))
 
-    def renew(self, session: str, wait: float = 0, draining: bool = False) -> Orders:
+    def renew(
+        self, session: str, wait: float = 0, draining: bool = False, heard: Sequence[Lease] = ()
+    ) -> Orders:
         """Keeps a session alive; blocks up to `wait` seconds (a third of the term at most) for orders.
 
-        `draining`: its slots get no more tasks. Raises `SessionLost`: attach again.
+        `draining`: its slots get no more tasks. `heard`: leases that the pool knows to be cancelled; they are
+        told again for as long as they hold, but do not end the wait. Raises `SessionLost`: attach again.
         """
-        return self._patiently(lambda: self._queue.renew(session, wait, draining))
+        return self._patiently(lambda: self._queue.renew(session, wait, draining, heard))
 
     def detach(self, session: str) -> None:
         """Ends a session; tasks it still holds go back uncounted."""
@@ -214,4 +217,5 @@ class Working:
 def _weigh(item: Settlement | Progress) -> int:
     """The payload bytes of what a worker says."""
     payload = item.output if isinstance(item, Finish) else getattr(item, "error", None)
-    return len(payload or b"")
+    details = getattr(item, "details", None)
+    return len(payload or b"") + (len(details.log) if details else 0)

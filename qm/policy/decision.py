@@ -23,4 +23,8 @@ class Bury(Struct, frozen=True):
     reason: str
 
 
-Decision: TypeAlias = Again | Bury
+class Cancel(Struct, frozen=True):
+    """Somebody cancelled it while it ran: it ends as cancelled, however its attempt ended."""
+
+
+Decision: TypeAlias = Again | Bury | Cancel

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from qm.policy.decision import Again, Bury, Decision
+from qm.policy.decision import Again, Bury, Cancel, Decision
 
 #: Failures a task may have unless it or its type says otherwise.
 ATTEMPTS = 5
@@ -27,9 +27,16 @@ def pause(failures: int, draw: Callable[[], float]) -> float:
 
 
 def after_failure(
-    failures: int, attempts: int | None, retryable: bool, now: float, draw: Callable[[], float]
+    failures: int,
+    attempts: int | None,
+    retryable: bool,
+    now: float,
+    draw: Callable[[], float],
+    cancelling: bool = False,
 ) -> Decision:
     """What follows a failure. `failures` counts it already; `attempts` None means the default."""
+    if cancelling:
+        return Cancel()
     allowed = ATTEMPTS if attempts is None else attempts
     if not retryable:
         return Bury("not retryable")
@@ -38,8 +45,10 @@ def after_failure(
     return Again(now + pause(failures, draw))
 
 
-def after_retry(failures: int, attempts: int | None, now: float) -> Decision:
+def after_retry(failures: int, attempts: int | None, now: float, cancelling: bool = False) -> Decision:
     """What follows when the worker itself asks for another attempt: at once, while attempts are left."""
+    if cancelling:
+        return Cancel()
     allowed = ATTEMPTS if attempts is None else attempts
     if failures >= allowed:
         return Bury(f"given back {failures} times" if failures > 1 else "given back, one attempt was allowed")

@@ -1,4 +1,4 @@
-"""cancel, requeue, forget: a producer or an operator changes tasks that no worker holds.
+"""cancel, requeue, forget: a producer or an operator changes tasks. One that runs can only be cancelled.
 
 Each answers with the state every task was in before (None: no such task); a state that does not allow the
 change leaves the task as it is, and is the answer.
@@ -13,14 +13,23 @@ from qm.limits import IDS_MAX
 from qm.policy.retention import KEEP_ENDED, KEEP_ID
 from qm.queue.core import Core, Effects
 from qm.store.base import Transaction
-from qm.task import WAIT, State
+from qm.task import WAIT, Lease, State
 
 
 def cancel(core: Core, ids: Sequence[str]) -> list[State | None]:
-    """Ends tasks that do not run yet."""
+    """Ends tasks that do not run yet. Of those that run it keeps that they shall not run again, whatever
+    becomes of their workers, and has them told to stop."""
     _check(ids)
     now = core.clock.now()
-    before = core.commit.run(lambda tx: tx.cancel(ids, now, KEEP_ENDED))
+
+    def work(tx: Transaction) -> tuple[Sequence[State | None], Sequence[tuple[str, Lease]]]:
+        before = tx.cancel(ids, now, KEEP_ENDED)
+        running = [id_ for id_, state in zip(ids, before, strict=True) if state is State.RUNNING]
+        return before, tx.cancelling(running) if running else []
+
+    before, running = core.commit.run(work)
+    for session, lease in running:
+        core.sessions.cancel(session, lease)
     effects = Effects()
     effects.ended = [id_ for id_, state in zip(ids, before, strict=True) if state in WAIT]
     core.tell(effects)

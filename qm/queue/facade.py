@@ -33,7 +33,7 @@ from qm.queue.timer import Timer
 from qm.queue.views import View
 from qm.queue.waiter import Caller
 from qm.store.base import Store
-from qm.task import ENDED, PROGRESS, WAIT, State
+from qm.task import ENDED, PROGRESS, WAIT, Lease, PackedAttempt, State
 
 
 class Queue:
@@ -50,6 +50,8 @@ class Queue:
         self._timer = Timer(self.core)
         for info in store.sessions():  # pools of before a restart get one fresh term to come back
             self.core.sessions.open(info, self.core.clock.now(), self.core.clock.monotonic())
+        for session_id, lease in store.cancelling():
+            self.core.sessions.cancel(session_id, lease)
 
     def start(self) -> None:
         """Starts the timer."""
@@ -73,6 +75,10 @@ class Queue:
         """A page of tasks of any states."""
         return self.core.store.list(query)
 
+    def attempts(self, id: str, before: int | None = None) -> Sequence[PackedAttempt]:
+        """The attempts of a task that have ended, newest first: see `qm.store.base.Reader`."""
+        return self.core.store.attempts(id, before)
+
     def status(self) -> Status:
         """See `qm.queue.status`."""
         return status.status(self.core)
@@ -94,10 +100,15 @@ class Queue:
         return session.attach(self.core, worker)
 
     def renew(
-        self, session_id: str, wait: float = 0, draining: bool = False, caller: Caller | None = None
+        self,
+        session_id: str,
+        wait: float = 0,
+        draining: bool = False,
+        heard: Sequence[Lease] = (),
+        caller: Caller | None = None,
     ) -> Orders:
         """See `qm.queue.session`."""
-        return session.renew(self.core, session_id, wait, draining, caller)
+        return session.renew(self.core, session_id, wait, draining, heard, caller)
 
     def detach(self, session_id: str) -> None:
         """See `qm.queue.session`."""

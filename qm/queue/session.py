@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 
 from qm.errors import BadRequest
-from qm.limits import SESSION_TERM, WAIT_MAX
-from qm.messages import Attached, Crash, Orders, WorkerInfo
-from qm.policy.decision import Back, Bury
-from qm.policy.retention import KEEP_FAILED
-from qm.policy.strikes import after_death, cause_of
+from qm.limits import SESSION_TERM, SUSPECT_TERM, WAIT_MAX
+from qm.messages import Attached, Crash, Details, Fail, Orders, WorkerInfo
+from qm.policy.decision import Back, Bury, Cancel
+from qm.policy.retention import KEEP_ENDED, KEEP_FAILED
+from qm.policy.strikes import after_death, after_release, cause_of
 from qm.queue.core import Core, Effects
+from qm.queue.settle import check, fail
 from qm.queue.waiter import Caller, Waiter
 from qm.store.base import Held, Recovery, Transaction
-from qm.task import Outcome, is_id, is_type
+from qm.task import Lease, Outcome, is_id, is_type
 
 _log = logging.getLogger(__name__)
 
@@ -42,14 +43,46 @@ def attach(core: Core, info: WorkerInfo) -> Attached:
     return Attached(SESSION_TERM)
 
 
-def renew(core: Core, session: str, wait: float, draining: bool, caller: Caller | None = None) -> Orders:
-    """Keeps a session alive, and waits for orders for a third of its term at most. Writes nothing."""
+def renew(
+    core: Core,
+    session: str,
+    wait: float,
+    draining: bool,
+    heard: Sequence[Lease] = (),
+    caller: Caller | None = None,
+) -> Orders:
+    """Keeps a session alive, and waits for orders for a third of its term at most. Writes nothing.
+
+    All orders that stand are given each time, so that none is lost with an answer; those in `heard`, which
+    the pool knows already, do not end the wait.
+    """
     waiter = Waiter()
     core.sessions.renew(session, core.clock.monotonic(), draining, waiter)
-    if wait > 0 and not draining and not core.draining:
+    orders = _cancelled(core, session)
+    if wait > 0 and not draining and not core.draining and set(orders) <= set(heard):
         with caller.watched(waiter) if caller else nullcontext():
             waiter.sleep(min(wait, WAIT_MAX, SESSION_TERM / 3))
-    return Orders()
+        if waiter.gone:
+            _suspect(core, session, waiter)
+        orders = _cancelled(core, session)
+    return Orders(cancel=orders)
+
+
+def _suspect(core: Core, session: str, waiter: Waiter) -> None:
+    """The connection that carried the renewal is gone: the pool was killed, unless it is back in a moment. A
+    child's lost connection means nothing: its parent sees the child itself."""
+    core.sessions.suspect(session, waiter, core.clock.monotonic() + SUSPECT_TERM)
+    core.nudge_timer()
+
+
+def _cancelled(core: Core, session: str) -> list[Lease]:
+    """The session's leases that somebody cancelled and that still hold; the others are forgotten."""
+    noted = core.sessions.cancelled(session)
+    if not noted:
+        return []
+    held = [lease for lease, row in zip(noted, core.store.leased(noted), strict=True) if row is not None]
+    core.sessions.forget_cancelled(session, set(noted).difference(held))
+    return held
 
 
 def detach(core: Core, session: str) -> None:
@@ -61,19 +94,33 @@ def detach(core: Core, session: str) -> None:
 
 def crashed(core: Core, crash: Crash) -> None:
     """A child died: the task it ran is charged, its others go back uncounted. Safe to say twice."""
+    if crash.outcome not in (Outcome.CRASHED, Outcome.TIMEOUT, Outcome.CANCELLED):
+        raise BadRequest(f"a child cannot die as {crash.outcome.value}")
+    if crash.current:
+        check([Fail(crash.current, crash.error or b"", details=crash.details)])
     core.sessions.bury(crash.slot)  # first: a call of it that is under way must not take after this
     effects = Effects()
     cause = cause_of(crash.exitcode)
 
     def work(tx: Transaction) -> None:
         held = tx.held(crash.slot)
+        now = core.clock.now()
+        if crash.current and crash.outcome is not Outcome.CRASHED:
+            # its parent had to kill it: a failure of the task, which took no worker with it
+            fail(core, tx, [_killed(crash, crash.current)], now, effects)
+            held = [h for h in held if h.lease != crash.current]
         current = [h for h in held if h.lease == crash.current]
-        recover(tx, held, current, Outcome.CRASHED, cause, core.clock.now(), effects)
+        recover(tx, held, current, Outcome.CRASHED, cause, now, effects, crash.details)
 
     core.commit.run(work)
     task = crash.current.id if crash.current else "none"
     _log.warning("a child of session %s died (%s), task %s", crash.slot.session, cause, task)
     core.tell(effects)
+
+
+def _killed(crash: Crash, current: Lease) -> Fail:
+    """The settlement of the task that a killed child ran."""
+    return Fail(current, crash.error or b"", True, crash.outcome, crash.details)
 
 
 def end_silent(core: Core) -> None:
@@ -109,21 +156,32 @@ def recover(
     cause: str | None,
     now: float,
     effects: Effects,
+    details: Details | None = None,
 ) -> None:
-    """Takes running tasks back: those in `charged` get a strike of the kind `outcome`, others none."""
+    """Takes running tasks back: those in `charged` get a strike of the kind `outcome`, and `details`; others
+    none."""
     strikes = {held.lease for held in charged}
-    recoveries = []
+    recoveries: dict[float, list[Recovery]] = {KEEP_ENDED: [], KEEP_FAILED: []}
     for row in held:
-        decision: Back | Bury = Back()
-        if row.lease in strikes:
-            crashes = row.crashes + (outcome is Outcome.CRASHED)
-            lost = row.lost + (outcome is Outcome.LOST)
-            decision = after_death(crashes, lost, outcome, cause or "")
-        kind = outcome if row.lease in strikes else Outcome.RELEASED
-        recoveries.append(Recovery(lease=row.lease, outcome=kind, decision=decision, cause=cause))
-        if isinstance(decision, Bury):
-            effects.ended.append(row.lease.id)
-            _log.warning("task %s is parked: %s", row.lease.id, decision.reason)
-        else:
+        charge = row.lease in strikes
+        decision = _after_death(row, outcome, cause) if charge else after_release(row.cancelling)
+        stopped = isinstance(decision, Cancel)
+        kind = outcome if charge else Outcome.CANCELLED if stopped else Outcome.RELEASED
+        recovery = Recovery(
+            lease=row.lease, outcome=kind, decision=decision, cause=cause, details=details if charge else None
+        )
+        recoveries[KEEP_ENDED if stopped else KEEP_FAILED].append(recovery)
+        if isinstance(decision, Back):
             effects.waiting[row.type] += 1
-    tx.recover(recoveries, now, KEEP_FAILED)
+        else:
+            effects.ended.append(row.lease.id)
+        if isinstance(decision, Bury):
+            _log.warning("task %s is parked: %s", row.lease.id, decision.reason)
+    for keep, some in recoveries.items():
+        tx.recover(some, now, keep)
+
+
+def _after_death(row: Held, outcome: Outcome, cause: str | None) -> Back | Bury | Cancel:
+    crashes = row.crashes + (outcome is Outcome.CRASHED)
+    lost = row.lost + (outcome is Outcome.LOST)
+    return after_death(crashes, lost, outcome, cause or "", row.cancelling)

@@ -52,6 +52,8 @@ class Session:
         self.slots: dict[int, SlotState] = {}
         #: Its renew that waits for orders, if any.
         self.renewing: Waiter | None = None
+        #: Its leases that somebody cancelled, in the order of it; some may have ended meanwhile.
+        self.cancelled: dict[Lease, None] = {}
 
     def status(self) -> WorkerStatus:
         """What others may see of it."""
@@ -126,6 +128,14 @@ class Sessions:
                 self._wake(found)
             return found
 
+    def suspect(self, session: str, waiter: Waiter, until: float) -> None:
+        """The connection of the renew that slept on `waiter` was lost. Unless the pool has redialled already,
+        its term is over at `until`, by the monotonic clock."""
+        with self._lock:
+            found = self._get(session)
+            if found is not None and found.renewing is waiter:
+                found.deadline = min(found.deadline, until)
+
     def enter(self, claim: Claim, parked: Parked | None) -> SlotState | None:
         """Notes a slot's call. None if it comes too late: a later call of the slot was already here. An
         earlier call that still waits ends with nothing. Raises `SessionLost`, `BadRequest` for a dead child.
@@ -177,6 +187,29 @@ class Sessions:
             if known.incarnation <= slot.incarnation:
                 session.slots[slot.index] = SlotState(slot.incarnation + 1)
                 known.wake()
+
+    def cancel(self, session: str, lease: Lease) -> None:
+        """Somebody cancelled a task that the session runs: its renew shall say so at once."""
+        with self._lock:
+            found = self._get(session)
+            if found is not None:
+                found.cancelled[lease] = None
+                if found.renewing is not None:
+                    found.renewing.wake()
+
+    def cancelled(self, session: str) -> list[Lease]:
+        """The session's leases that somebody cancelled, as far as we know that they hold."""
+        with self._lock:
+            found = self._get(session)
+            return [*found.cancelled] if found is not None else []
+
+    def forget_cancelled(self, session: str, leases: Iterable[Lease]) -> None:
+        """These leases do not hold any more."""
+        with self._lock:
+            found = self._get(session)
+            if found is not None:
+                for lease in leases:
+                    found.cancelled.pop(lease, None)
 
     def grant(self, until: float) -> None:
         """No session's term is over before `until`, by the monotonic clock."""

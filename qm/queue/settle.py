@@ -6,20 +6,25 @@ the row is read, policy decides, and the decision is written, all in one transac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
 
 from qm.errors import BadRequest, TooLarge
-from qm.limits import IDS_MAX, PAYLOAD_MAX
+from qm.limits import IDS_MAX, LOG_MAX, PAYLOAD_MAX
 from qm.messages import Fail, Finish, Release, Retry, Settlement, Verdict
-from qm.policy.decision import Bury, Decision
+from qm.policy.decision import Bury, Cancel, Decision
 from qm.policy.retention import KEEP_ENDED, KEEP_FAILED
 from qm.policy.retry import after_failure, after_retry
+from qm.policy.strikes import after_release
 from qm.queue.core import Core, Effects
-from qm.store.base import Held, Transaction
-from qm.task import Lease
+from qm.store.base import Held, Recovery, Transaction
+from qm.task import Lease, Outcome
 
 S = TypeVar("S", Finish, Release)
+R = TypeVar("R", Fail, Retry)
+
+#: How an attempt may have ended that its worker calls a failure.
+_FAILURES: Final = frozenset({Outcome.ERROR, Outcome.TIMEOUT, Outcome.CANCELLED})
 
 #: An error is packed type, message and traceback; see `qm.limits`. Four bytes a character at worst.
 _ERROR_MAX = 160 * 1024
@@ -68,10 +73,10 @@ def fail(
     decided = []
     held = _held(tx, items)
     for item in items:
-        row = held.get(item.lease)
-        failures, attempts = (row.failures + 1, row.attempts) if row else (1, None)
-        decided.append((item, after_failure(failures, attempts, item.retryable, now, core.draw)))
-    verdicts = tx.fail(decided, now, KEEP_FAILED)
+        failures, attempts, cancelling = _known(held.get(item.lease))
+        decision = after_failure(failures, attempts, item.retryable, now, core.draw, cancelling)
+        decided.append((item, decision))
+    verdicts = _by_keep(tx.fail, decided, now)
     _tell([(item.lease, decision) for item, decision in decided], verdicts, held, now, effects)
     return verdicts
 
@@ -81,17 +86,22 @@ def retry(tx: Transaction, items: Sequence[Retry], now: float, effects: Effects)
     decided = []
     held = _held(tx, items)
     for item in items:
-        row = held.get(item.lease)
-        failures, attempts = (row.failures + 1, row.attempts) if row else (1, None)
-        decided.append((item, after_retry(failures, attempts, now)))
-    verdicts = tx.retry(decided, now, KEEP_FAILED)
+        failures, attempts, cancelling = _known(held.get(item.lease))
+        decided.append((item, after_retry(failures, attempts, now, cancelling)))
+    verdicts = _by_keep(tx.retry, decided, now)
     _tell([(item.lease, decision) for item, decision in decided], verdicts, held, now, effects)
     return verdicts
 
 
 def release(tx: Transaction, items: Sequence[Release], now: float, effects: Effects) -> Sequence[Verdict]:
-    """The worker gives tasks back unstarted."""
+    """The worker gives tasks back unstarted. Those that somebody cancelled end here."""
     held = _held(tx, items)
+    for row in held.values():
+        decision = after_release(row.cancelling)
+        if isinstance(decision, Cancel):
+            stop = Recovery(lease=row.lease, outcome=Outcome.CANCELLED, decision=decision)
+            tx.recover([stop], now, KEEP_ENDED)
+            effects.ended.append(row.lease.id)
     verdicts = tx.release([item.lease for item in items], now)
     effects.waiting.update(held[item.lease].type for item in _accepted(items, verdicts))
     return verdicts
@@ -104,6 +114,10 @@ def check(settlements: Sequence[Settlement]) -> None:
     for item in settlements:
         if isinstance(item, Finish) and len(item.output) > PAYLOAD_MAX:
             raise TooLarge(f"the output of {item.lease.id} is over {PAYLOAD_MAX:,} bytes")
+        if isinstance(item, Fail) and item.outcome not in _FAILURES:
+            raise BadRequest(f"an attempt of {item.lease.id} cannot fail as {item.outcome.value}")
+        if isinstance(item, (Finish, Fail)) and item.details and len(item.details.log) > LOG_MAX:
+            raise TooLarge(f"the log of {item.lease.id} is over {LOG_MAX:,} characters")
         if isinstance(item, (Fail, Retry)) and item.error is not None and len(item.error) > _ERROR_MAX:
             raise BadRequest(f"the error of {item.lease.id} is over {_ERROR_MAX:,} bytes")
 
@@ -111,6 +125,27 @@ def check(settlements: Sequence[Settlement]) -> None:
 def _held(tx: Transaction, items: Sequence[Settlement]) -> dict[Lease, Held]:
     rows = tx.leased([item.lease for item in items])
     return {row.lease: row for row in rows if row is not None}
+
+
+def _known(row: Held | None) -> tuple[int, int | None, bool]:
+    """What policy asks about a task whose attempt has just failed; of a lost lease, anything."""
+    return (row.failures + 1, row.attempts, row.cancelling) if row else (1, None, False)
+
+
+def _by_keep(
+    verb: Callable[[Sequence[tuple[R, Decision]], float, float], Sequence[Verdict]],
+    decided: Sequence[tuple[R, Decision]],
+    now: float,
+) -> Sequence[Verdict]:
+    """Says a verb, apart for cancelled tasks, which are not kept for as long as failed ones."""
+    cancelled = [isinstance(decision, Cancel) for _, decision in decided]
+    if not any(cancelled):
+        return verb(decided, now, KEEP_FAILED)
+    parts = {}
+    for kind, keep in ((True, KEEP_ENDED), (False, KEEP_FAILED)):
+        some = [pair for pair, is_cancelled in zip(decided, cancelled, strict=True) if is_cancelled is kind]
+        parts[kind] = iter(verb(some, now, keep))
+    return [next(parts[kind]) for kind in cancelled]
 
 
 def _accepted(items: Sequence[S], verdicts: Sequence[Verdict]) -> list[S]:
@@ -127,7 +162,7 @@ def _tell(
     for (lease, decision), verdict in zip(decided, verdicts, strict=True):
         if verdict is not Verdict.ACCEPTED:
             continue
-        if isinstance(decision, Bury):
+        if isinstance(decision, (Bury, Cancel)):
             effects.ended.append(lease.id)
         elif decision.at > now:
             effects.scheduled(decision.at)

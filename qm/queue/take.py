@@ -12,14 +12,14 @@ from contextlib import nullcontext
 
 from qm.limits import TAKE_MAX, WAIT_MAX
 from qm.messages import Claim, Exchanged, Settlement, Taken, Verdict
-from qm.policy.decision import Back
-from qm.policy.retention import KEEP_FAILED, TIMEOUT
+from qm.policy.retention import TIMEOUT
 from qm.queue.core import Core, Effects
+from qm.queue.session import recover
 from qm.queue.sessions import SlotState
 from qm.queue.settle import settle
 from qm.queue.waiter import Caller
 from qm.queue.wake import Parked
-from qm.store.base import Recovery, Transaction
+from qm.store.base import Transaction
 from qm.task import Outcome
 
 
@@ -101,9 +101,7 @@ def _give_back(
     if slot.given is not None and slot.given <= named:
         return
     lost = [held for held in tx.held(claim.slot) if held.lease not in named]
-    back = [Recovery(lease=h.lease, outcome=Outcome.RELEASED, decision=Back()) for h in lost]
-    tx.recover(back, now, KEEP_FAILED)
-    effects.waiting.update(held.type for held in lost)
+    recover(tx, lost, (), Outcome.RELEASED, None, now, effects)
 
 
 def _wait(

@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from qm.messages import (
     AddStatus,
+    Details,
     Fail,
     Finish,
     ListQuery,
@@ -34,8 +35,8 @@ from qm.messages import (
     Verdict,
     WorkerInfo,
 )
-from qm.policy.decision import Back, Bury, Decision
-from qm.task import Lease, Outcome, PackedTask, State
+from qm.policy.decision import Back, Bury, Cancel, Decision
+from qm.task import Lease, Outcome, PackedAttempt, PackedTask, State
 
 
 class Held(Struct, frozen=True, kw_only=True):
@@ -48,18 +49,22 @@ class Held(Struct, frozen=True, kw_only=True):
     lost: int
     attempts: int | None
     started: float
+    #: Somebody cancelled it while it ran.
+    cancelling: bool = False
 
 
 class Recovery(Struct, frozen=True, kw_only=True):
     """What becomes of a running task whose worker is gone, or that a worker never started.
 
-    `outcome` says which counter rises: crashed, lost, or none for released. `cause` is kept with the attempt.
+    `outcome` says which counter rises: crashed, lost, or none for others. `cause` and `details` are kept with
+    the attempt.
     """
 
     lease: Lease
     outcome: Outcome
-    decision: Back | Bury
+    decision: Back | Bury | Cancel
     cause: str | None = None
+    details: Details | None = None
 
 
 class Reader(Protocol):
@@ -84,6 +89,13 @@ class Reader(Protocol):
 
     def leased(self, leases: Sequence[Lease]) -> Sequence[Held | None]:
         """The running tasks under these leases, None where a lease does not hold (any more)."""
+
+    def cancelling(self, ids: Sequence[str] | None = None) -> Sequence[tuple[str, Lease]]:
+        """The running tasks that somebody cancelled, of these ids or of all, each behind its session."""
+
+    def attempts(self, id: str, before: int | None = None) -> Sequence[PackedAttempt]:
+        """The attempts of a task that have ended, newest first, from the one before the number `before` on;
+        as many as `BATCH_BYTES` allow, and at least one."""
 
     def sessions(self) -> Sequence[WorkerInfo]:
         """The sessions that were attached and not detached."""
@@ -126,7 +138,8 @@ class Verbs(Protocol):
         """Notes how far running tasks are, under their leases."""
 
     def cancel(self, ids: Sequence[str], now: float, keep: float) -> Sequence[State | None]:
-        """Ends tasks that do not run yet. Gives the state each was in before; None for an unknown id."""
+        """Ends tasks that do not run yet, and notes it of those that run. Gives the state each was in before;
+        None for an unknown id."""
 
     def requeue(self, ids: Sequence[str], now: float) -> Sequence[State | None]:
         """Failed tasks wait again, at the tail, with fresh counters. Gives the state each was in before."""

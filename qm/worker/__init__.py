@@ -8,8 +8,11 @@
       │         its main thread
       └─ child
     page    a small mapped file per child: what it holds and runs (the child writes), until when its session
-            lives and whether to stop (the parent writes). No system call on the hot path, and readable when
-            the child is dead.
+            lives, whether to stop and which task must end (the parent writes). No system call on the hot
+            path, and readable when the child is dead.
+    output  a file in memory per child: what its tasks write, and its last words.
+    watch   what the parent does about a task that is over its time or was cancelled: an exception in it, and
+            after a grace the dump of its stacks and the end of its process group.
 
 Neither `multiprocessing.Pool` (loses the task of a killed child) nor `ProcessPoolExecutor` (fails all tasks
 when one child dies): each child has its own pipes and is watched by its own descriptor.

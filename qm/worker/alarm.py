@@ -30,8 +30,8 @@ class Alarm:
 
     def __init__(self, fd: int, seconds: float) -> None:
         self._fd = fd
-        self._seconds = seconds
-        self._spec = _Spec(0, 0, int(seconds), int(seconds % 1 * 1e9))
+        self.seconds = seconds
+        self._spec = _spec(seconds)
 
     @classmethod
     def create(cls, seconds: float) -> Alarm:
@@ -42,15 +42,16 @@ class Alarm:
         return cls(fd, seconds)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _attach, (reduction.DupFd(self._fd), self._seconds)
+        return _attach, (reduction.DupFd(self._fd), self.seconds)
 
     def fileno(self) -> int:
         """Readable once it has gone off."""
         return self._fd
 
-    def set(self) -> None:
-        """Starts the time anew."""
-        _libc.timerfd_settime(self._fd, 0, ctypes.byref(self._spec), None)
+    def set(self, seconds: float | None = None) -> None:
+        """Starts the time anew; once for `seconds`, if given."""
+        spec = self._spec if seconds is None else _spec(seconds)
+        _libc.timerfd_settime(self._fd, 0, ctypes.byref(spec), None)
 
     def heard(self) -> bool:
         """Whether it has gone off since the last look."""
@@ -62,6 +63,10 @@ class Alarm:
     def close(self) -> None:
         """Lets our descriptor go."""
         os.close(self._fd)
+
+
+def _spec(seconds: float) -> _Spec:
+    return _Spec(0, 0, int(seconds), max(1, int(seconds % 1 * 1e9)))  # all zeros would stop it
 
 
 def _attach(duplicate: Any, seconds: float) -> Alarm:

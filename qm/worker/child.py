@@ -1,33 +1,27 @@
-"""A child: loads the operations, then exchanges results for tasks until it is told to leave."""
+"""The loop of a child: it exchanges results for tasks until it is told to leave."""
 
 from __future__ import annotations
 
 import logging
 import os
-import signal
-import socket
+import resource
 import threading
 import time
 from collections.abc import Sequence
-from multiprocessing.connection import Connection
-from typing import Any, Final
-
-import msgspec
-from setproctitle import setproctitle
+from typing import Final
 
 from qm import logs
 from qm.client import Client
 from qm.clock import boottime
-from qm.errors import BadRequest, OperationError, QueueError, Unreachable
-from qm.limits import TAKE_MAX
-from qm.messages import Exchanged, Fail, Finish, Release, Settlement, Slot, Taken, Verdict
+from qm.errors import BadRequest, QueueError, Unreachable
+from qm.limits import LOG_MAX, LOG_MAX_OK, TAKE_MAX
+from qm.messages import Details, Exchanged, Fail, Finish, Release, Settlement, Slot, Taken, Verdict
 from qm.operations import Operations
 from qm.payload import pack_failure
 from qm.worker.alarm import Alarm
-from qm.worker.config import Broken, ChildConfig, Ready
 from qm.worker.execute import describe, execute
-from qm.worker.lifeline import Lifeline
-from qm.worker.loading import load_operations
+from qm.worker.interrupt import Interrupts
+from qm.worker.output import Output
 from qm.worker.pace import Pace
 from qm.worker.page import Page
 
@@ -36,40 +30,28 @@ _log = logging.getLogger(__name__)
 #: Seconds that one exchange waits for a task in the manager.
 _WAIT: Final = 20.0
 
-#: Seconds for one call's tries before the child looks at its page again.
-_PATIENCE: Final = 1.0
+#: The longest time in seconds until the parent looks at a task that runs alone.
+_LOOK: Final = 5.0
+
+#: Seconds that an alarm must be off to be trusted with the task that we are about to start.
+_MARGIN: Final = 0.05
 
 #: Seconds before a call that the manager refused is said again: the parent may be re-opening the session.
 _REFUSED_PAUSE: Final = 0.2
-
-
-def main(config: ChildConfig, pipe: Connection, lifeline: Connection, page: Page, alarm: Alarm) -> None:
-    """The child's whole life. Ends by returning (drained), or with its parent."""
-    os.setpgid(0, 0)  # a task's own subprocesses are killed with us
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave_it_to_the_parent)
-    parent = Lifeline(lifeline)
-    setproctitle("qmworker: child")
-    logs.configure(config.log_level, config.log_format, "qmworker")
-    try:
-        operations = load_operations(config.load, config.types)
-    except OperationError as error:
-        pipe.send_bytes(msgspec.msgpack.encode(Broken(str(error))))
-        return
-    pipe.send_bytes(msgspec.msgpack.encode(Ready(operations.options())))
-    slot = msgspec.msgpack.decode(pipe.recv_bytes(), type=Slot)
-    logs.bind(worker=f"{socket.gethostname()}:{os.getppid()}/{slot.index}")
-    with Client(config.address, config.authkey, patience=_PATIENCE) as client:
-        child = Child(client, operations, slot, page, alarm, config.delay)
-        parent.on_call(child.settle_early)
-        child.work()
 
 
 class Child:
     """The loop of a child. Owns its page's child fields and its outcomes."""
 
     def __init__(
-        self, client: Client, operations: Operations, slot: Slot, page: Page, alarm: Alarm, delay: float
+        self,
+        client: Client,
+        operations: Operations,
+        slot: Slot,
+        page: Page,
+        alarm: Alarm,
+        output: Output,
+        delay: float,
     ) -> None:
         options = operations.options()
         self._client = client
@@ -78,16 +60,24 @@ class Child:
         self._slot = slot
         self._page = page
         self._alarm = alarm
+        #: When it goes off.
+        self._looked_at = 0.0
+        self._output = output
+        self._interrupts = Interrupts(page)
         self._delay = delay
         self._pace = Pace(1 if delay else min(o.prefetch or TAKE_MAX for o in options.values()))
+        #: A task has closed our descriptors: after its results, another process takes our place.
+        self._robbed = False
         #: What has ended and is not known to be settled.
         self._outcomes: list[Settlement] = []
         self._never = threading.Event()
 
     def work(self) -> None:
         """Exchanges and executes until the page says to leave and everything is settled."""
-        while self._outcomes or not self._page.draining:
+        self._interrupts.listen()
+        while self._outcomes or not (self._page.draining or self._robbed):
             self._run(self._exchange())
+            self._robbed = self._robbed or not self._output.intact()
 
     def settle_early(self) -> None:
         """From another thread, while a long task runs: hands in what ended before it. The next exchange says
@@ -106,22 +96,63 @@ class Child:
     def _run(self, batch: Sequence[Taken]) -> None:
         """Runs a batch, as far as it is not revoked and the session lives. What is left is given back: by the
         parent that revoked it, or since the next exchange does not name it."""
-        self._page.hold([taken.lease for taken in batch])
-        if len(batch) > 1:
-            self._alarm.set()
+        self._page.hold([taken.lease for taken in batch], [taken.timeout for taken in batch])
+        if batch:
+            self._be_watched(batch)
+            self._mark()
         began = time.perf_counter()
         for place, taken in enumerate(batch):
-            if not self._page.start_running(place):
+            now = boottime()
+            if not self._page.start_running(place, now):
                 break
-            if boottime() >= self._page.session_end:
+            if now >= self._page.session_end:
                 self._page.stop_running()
                 break
             logs.bind(task=taken.id, attempt=taken.lease.attempt)
-            self._outcomes.append(execute(self._operations, taken))
+            outcome = execute(self._operations, taken)
+            if type(outcome) is not Finish or self._output.written() or self._interrupts.told:
+                outcome = self._detailed(outcome)
+            self._outcomes.append(outcome)
             self._page.stop_running()
         if batch:
             logs.unbind("task", "attempt")
             self._pace.note(len(self._outcomes), time.perf_counter() - began)
+
+    def _be_watched(self, batch: Sequence[Taken]) -> None:
+        """Has the parent look at us in time: at a batch early, since its tasks wait for one another; at a
+        task alone before it is over its limit, which needs no timer where one goes off until then anyhow."""
+        now = boottime()
+        if len(batch) > 1:
+            soon = min((taken.timeout for taken in batch if taken.timeout > 0), default=_LOOK)
+            soon = min(soon, self._alarm.seconds)
+        else:
+            soon = batch[0].timeout or _LOOK
+            if now + _MARGIN < self._looked_at <= now + soon:
+                return
+            soon = min(soon, _LOOK)
+        self._alarm.set(soon)
+        self._looked_at = now + soon
+
+    def _mark(self) -> None:
+        """What is written from here on is the next task's."""
+        if self._output.written():
+            self._page.written = self._output.mark()
+
+    def _detailed(self, outcome: Settlement) -> Settlement:
+        """The outcome of a task that was not quiet, with what the flight recorder keeps of it."""
+        told, self._interrupts.told = self._interrupts.told, None
+        most = LOG_MAX_OK if isinstance(outcome, Finish) else LOG_MAX
+        details = Details(
+            pid=os.getpid(),
+            peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            log=self._output.tail(self._output.start, most),
+        )
+        self._mark()
+        if isinstance(outcome, Finish):
+            return Finish(outcome.lease, outcome.output, details)
+        if isinstance(outcome, Fail):
+            return Fail(outcome.lease, outcome.error, outcome.retryable, told or outcome.outcome, details)
+        return outcome
 
     def _exchange(self) -> Sequence[Taken]:
         """Settles, for as long as it takes, and takes more. The original's pause comes in between."""
@@ -137,7 +168,7 @@ class Child:
 
     def _settle_and_take(self, limit: int) -> Exchanged:
         while True:
-            if self._page.draining:
+            if self._page.draining or self._robbed:
                 limit = 0
                 if not self._outcomes:
                     return Exchanged([], [])
@@ -157,11 +188,8 @@ class Child:
 def _refused(settlement: Settlement, error: BadRequest) -> Settlement:
     """What to say instead of a settlement that the manager will never accept."""
     if isinstance(settlement, Finish):
-        return Fail(settlement.lease, pack_failure(describe(error)), retryable=False)
+        packed = pack_failure(describe(error))
+        return Fail(settlement.lease, packed, retryable=False, details=settlement.details)
     if isinstance(settlement, Release):
         raise error
     return Release(settlement.lease)
-
-
-def _leave_it_to_the_parent(number: int, frame: Any) -> None:
-    """Only the parent drains. A handler that does nothing; SIG_IGN a task's programs would inherit."""

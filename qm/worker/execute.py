@@ -10,6 +10,7 @@ from qm.messages import Fail, Finish, Settlement, Taken
 from qm.operations import Operations
 from qm.payload import pack, pack_failure, unpack
 from qm.task import Failure, State, Task
+from qm.worker.interrupt import enter
 
 
 def execute(operations: Operations, taken: Taken) -> Settlement:
@@ -29,7 +30,7 @@ def execute(operations: Operations, taken: Taken) -> Settlement:
             added=taken.added,
             timeout=taken.timeout,
         )
-        output = operations.run(task)
+        output = enter(operations.run, task)
     except BaseException as error:
         return failed(taken, error, retryable=not isinstance(error, (NonRetryable, BadPayload)))
     try:
@@ -54,9 +55,15 @@ def describe(error: BaseException) -> Failure:
 
 
 def _user_frames(trace: TracebackType | None) -> TracebackType | None:
-    """The traceback without our own frames at its head: people look for theirs."""
+    """The traceback without our own frames at its head, and that of an interrupt at its end: people look for
+    theirs."""
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(
         ("qm.worker.", "qm.operations.registry", "qm.operations.binding")
     ):
         trace = trace.tb_next
+    inner = trace
+    while inner is not None and inner.tb_next is not None:
+        if inner.tb_next.tb_frame.f_globals.get("__name__") == "qm.worker.interrupt":
+            inner.tb_next = None
+        inner = inner.tb_next
     return trace

@@ -11,6 +11,7 @@ from qm.client import Client
 from qm.clock import boottime
 from qm.errors import QueueError, SessionLost, Unreachable
 from qm.messages import WorkerInfo
+from qm.task import Lease
 from qm.worker.page import Page
 
 _log = logging.getLogger(__name__)
@@ -24,13 +25,21 @@ class Heartbeat(threading.Thread):
     child's page until when it lives. Runs until `stop`; the manager may be away for as long as it likes."""
 
     def __init__(
-        self, client: Client, info: WorkerInfo, term: float, pages: Callable[[], Iterable[Page]]
+        self,
+        client: Client,
+        info: WorkerInfo,
+        term: float,
+        pages: Callable[[], Iterable[Page]],
+        on_orders: Callable[[], None],
     ) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._client = client
         self._info = info
         self._term = term
         self._pages = pages
+        self._on_orders = on_orders
+        #: The leases of ours that somebody cancelled and that hold, as the manager said last.
+        self.cancelled: frozenset[Lease] = frozenset()
         self._stopped = threading.Event()
         self.session_end = boottime() + term
 
@@ -38,8 +47,9 @@ class Heartbeat(threading.Thread):
         while not self._stopped.is_set():
             sent = boottime()
             try:
-                self._client.renew(self._info.session, self._term / 3)
+                orders = self._client.renew(self._info.session, self._term / 3, heard=[*self.cancelled])
                 self._lives_until(sent + self._term)
+                self._hear(frozenset(orders.cancel))
             except SessionLost:
                 self._attach()
             except QueueError as error:
@@ -57,6 +67,11 @@ class Heartbeat(threading.Thread):
             _log.info("the session is open again")
         except QueueError as error:
             self._trouble(error)
+
+    def _hear(self, cancelled: frozenset[Lease]) -> None:
+        known, self.cancelled = self.cancelled, cancelled
+        if cancelled - known:
+            self._on_orders()
 
     def _trouble(self, error: QueueError) -> None:
         if self._stopped.is_set():

@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Collection
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from qm.messages import Slot
+from qm.messages import Crash, Slot
 from qm.task import Lease
-from qm.worker import child
+from qm.worker import process
 from qm.worker.alarm import Alarm
 from qm.worker.config import Broken, ChildConfig, Ready
+from qm.worker.output import Output
 from qm.worker.page import Page
+from qm.worker.watch import GRACE_SECONDS, Watch
 
 #: Seconds after which a batch must not hold its tasks any more: several times what a batch aims at.
 _HOSTAGE_SECONDS: Final = 0.1
@@ -26,13 +29,27 @@ _HOSTAGE_SECONDS: Final = 0.1
 _REVOKE_SECONDS: Final = 0.005
 
 
-class Member:
-    """One incarnation of one child: its process, its pipes, its page."""
+class Death(NamedTuple):
+    """What there is to tell of a child that died: to the manager, and to the pool's log where no task ran."""
 
-    def __init__(self, context: SpawnContext, config: ChildConfig, slot: Slot) -> None:
-        """Starts the process. Main thread only: the kernel ties it to the thread that starts it."""
+    crash: Crash
+    last_words: str
+
+
+class Member:
+    """One incarnation of one child: its process, its pipes, its page, its output."""
+
+    def __init__(
+        self, context: SpawnContext, config: ChildConfig, slot: Slot, grace: float = GRACE_SECONDS
+    ) -> None:
+        """Starts the process. Main thread only: the kernel ties it to the thread that starts it. `grace`:
+        seconds between the exception that ends a task and the death of its process.
+
+        Raises OSError where the system has no room for another process.
+        """
         self.slot = slot
         self.page = Page.create()
+        self._output = Output.create()
         self.alarm = Alarm.create(_HOSTAGE_SECONDS)
         self.ready: Ready | None = None
         self.broken: str | None = None
@@ -40,17 +57,24 @@ class Member:
         self.pipe, theirs = context.Pipe()
         lifeline, self._lifeline = context.Pipe(duplex=False)
         self.process = context.Process(
-            target=child.main,
-            args=(config, theirs, lifeline, self.page, self.alarm),
+            target=process.main,
+            args=(config, theirs, lifeline, self.page, self.alarm, self._output),
             name=f"qmworker-{slot.index}",
         )
-        self.process.start()
+        try:
+            self.process.start()
+        except OSError:
+            self.page.sent()
+            self.alarm.close()
+            self._output.close()
+            raise
         theirs.close()
         lifeline.close()
         self.page.sent()
         #: Readable once it is dead. The process's own sentinel is not: a task's forks would hold it open.
         self.death = os.pidfd_open(self._pid)
         self.killed = False
+        self.watch = Watch(self._pid, self.page, self._output, grace)
 
     @property
     def _pid(self) -> int:
@@ -86,6 +110,17 @@ class Member:
             self._lifeline.send_bytes(b"settle")
         return unstarted
 
+    def look(self, now: float, cancelled: Collection[Lease]) -> None:
+        """Sees to what it runs: see `qm.worker.watch`."""
+        if self.watch.look(now, cancelled):
+            self._kill_group()
+            self.process.kill()
+
+    def holds(self, lease: Lease) -> bool:
+        """Whether the lease is of its batch, and its task has not ended."""
+        held, place = self.page.held(), self.page.place
+        return lease in held and held.index(lease) >= place
+
     def drain(self) -> None:
         """Asks the child to leave when it has settled what it runs."""
         self.page.drain()
@@ -98,18 +133,36 @@ class Member:
         self._kill_group()
         self.process.kill()
 
-    def bury(self) -> int:
-        """After its death: ends what its task left behind, and lets everything go. Gives the exit code,
-        negative for a signal."""
+    def bury(self) -> Death:
+        """After its death: ends what its task left behind, and lets everything go."""
         self._kill_group()  # before its pid is free for somebody else
+        peak_memory = self._reap()
         self.process.join()
         code = self.process.exitcode or 0
+        current = self.page.current()
+        outcome, error = self.watch.verdict(current)
+        details = self.watch.details(code, peak_memory)
         os.close(self.death)
         self.process.close()
         self.alarm.close()
         self.pipe.close()
         self._lifeline.close()
-        return code
+        self._output.close()
+        suspect = self.page.suspect()
+        crash = Crash(
+            slot=self.slot, exitcode=code, current=suspect, outcome=outcome, error=error, details=details
+        )
+        return Death(crash, details.log)
+
+    def _reap(self) -> int | None:
+        """How many bytes it had in memory at most, which only the one who reaps a process is told."""
+        try:
+            _, status, usage = os.wait4(self._pid, 0)
+        except ChildProcessError:  # it was reaped when multiprocessing started another
+            return None
+        # multiprocessing would wait for it in vain
+        self.process._popen.returncode = os.waitstatus_to_exitcode(status)  # type: ignore[attr-defined]
+        return usage.ru_maxrss * 1024
 
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError):  # nobody left, or it has not made its group yet

@@ -1,8 +1,9 @@
 """What a parent and its child tell each other without a system call: a small file in memory, mapped by both.
 
-The child writes which leases it holds and which of them it runs; the parent reads it when the child is dead
-or deaf. The parent writes until when the session lives and whether to stop; the child reads it between tasks.
-Every field has one writer. Numbers are aligned, so that neither side sees half of one.
+The child writes which leases it holds, which of them it runs and since when; the parent reads it when the
+child is dead or deaf. The parent writes until when the session lives, whether to stop, and which task must
+end; the child reads it between tasks, and when a signal interrupts one. Every field has one writer. Numbers
+are aligned and written whole, so that neither side sees half of one.
 """
 
 from __future__ import annotations
@@ -12,27 +13,57 @@ import os
 import struct
 from collections.abc import Sequence
 from multiprocessing import reduction
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from qm.limits import TAKE_MAX
-from qm.task import Lease
+from qm.task import Lease, Outcome
 
-_SESSION_END: Final = struct.Struct("@d")
-_FLAG: Final = struct.Struct("@B")
-_INT: Final = struct.Struct("@i")
-_LEASE: Final = struct.Struct("@64sIxxxxq")
+_LEASE: Final = struct.Struct("@64sIxxxxqd")
 
-#: Offsets: the parent's fields and the child's are in cache lines of their own.
-_AT_SESSION_END: Final = 0
-_AT_DRAINING: Final = 8
-_AT_REVOKED: Final = 12
-_AT_BATCH: Final = 64
-_AT_HELD: Final = 68
-_AT_PLACE: Final = 72
-_AT_RUNNING: Final = 76
+#: Offsets in 8 bytes, of fractions and counts that need as many. The parent's fields and the child's are in
+#: cache lines of their own.
+_SESSION_END: Final = 0
+_STARTED: Final = 11
+_WRITTEN: Final = 12
+
+#: Offsets in 4 bytes, of all others.
+_DRAINING: Final = 2
+_REVOKED: Final = 3
+_ORDER: Final = 4
+_ORDER_BATCH: Final = 5
+_ORDER_PLACE: Final = 6
+_BATCH: Final = 16
+_HELD: Final = 17
+_PLACE: Final = 18
+_RUNNING: Final = 19
+
+#: Offset in bytes.
 _AT_LEASES: Final = 128
 
 _SIZE: Final = _AT_LEASES + TAKE_MAX * _LEASE.size
+
+#: How often the parent reads what the child changes meanwhile.
+_TRIES: Final = 3
+
+#: The parent's orders, as numbers.
+_ORDERS: Final = (None, Outcome.TIMEOUT, Outcome.CANCELLED)
+
+
+class Running(NamedTuple):
+    """The task that a child runs: which of which batch, since when, and for how many seconds it may."""
+
+    batch: int
+    place: int
+    lease: Lease
+    #: By `qm.clock.boottime`.
+    started: float
+    #: 0: as long as it likes.
+    limit: float
+
+    @property
+    def deadline(self) -> float:
+        """When its time is over, by `qm.clock.boottime`."""
+        return self.started + self.limit if self.limit > 0 else float("inf")
 
 
 class Page:
@@ -41,6 +72,11 @@ class Page:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._map = mmap.mmap(fd, _SIZE)
+        # one store each: struct would clear a field before it writes it
+        view = memoryview(self._map)[:_AT_LEASES]
+        self._ints = view.cast("i")
+        self._longs = view.cast("q")
+        self._floats = view.cast("d")
 
     @classmethod
     def create(cls) -> Page:
@@ -61,84 +97,133 @@ class Page:
     @property
     def session_end(self) -> float:
         """Until when the session lives for sure, by `qm.clock.boottime`; 0 before it was attached."""
-        value: float = _SESSION_END.unpack_from(self._map, _AT_SESSION_END)[0]
-        return value
+        return self._floats[_SESSION_END]
 
     @session_end.setter
     def session_end(self, moment: float) -> None:
-        _SESSION_END.pack_into(self._map, _AT_SESSION_END, moment)
+        self._floats[_SESSION_END] = moment
 
     @property
     def draining(self) -> bool:
         """Whether the child should finish what it runs, take nothing more, and leave."""
-        return bool(_FLAG.unpack_from(self._map, _AT_DRAINING)[0])
+        return bool(self._ints[_DRAINING])
 
     def drain(self) -> None:
         """Tells the child to leave."""
-        _FLAG.pack_into(self._map, _AT_DRAINING, 1)
+        self._ints[_DRAINING] = 1
 
     def revoke(self) -> int:
         """Takes back what the child's batch has not started. Gives the batch's number: a few milliseconds
         later, `unstarted` says what that is."""
-        batch = self._int(_AT_BATCH)
-        _INT.pack_into(self._map, _AT_REVOKED, batch)
+        batch = self._ints[_BATCH]
+        self._ints[_REVOKED] = batch
         return batch
 
     def unstarted(self, batch: int) -> list[Lease]:
         """The leases of the revoked batch that the child will not start any more."""
-        held, place = self.held(), self._int(_AT_PLACE)
-        return held[place + 1 :] if self._int(_AT_BATCH) == batch else []
+        held, place = self.held(), self._ints[_PLACE]
+        return held[place + 1 :] if self._ints[_BATCH] == batch else []
+
+    def order(self, task: Running, why: Outcome) -> None:
+        """This task must end: it is over its time (timeout), or was cancelled. The child looks when a signal
+        interrupts it."""
+        self._ints[_ORDER] = 0
+        self._ints[_ORDER_BATCH] = task.batch
+        self._ints[_ORDER_PLACE] = task.place
+        self._ints[_ORDER] = _ORDERS.index(why)
+
+    def ordered(self) -> Outcome | None:
+        """Why the task that runs must end; None where it need not, or nothing runs."""
+        ints = self._ints
+        named = (ints[_ORDER_BATCH], ints[_ORDER_PLACE]) == (ints[_BATCH], ints[_PLACE])
+        return _ORDERS[ints[_ORDER]] if named and ints[_RUNNING] else None
 
     # The child's fields.
 
-    def hold(self, leases: Sequence[Lease]) -> None:
-        """A new batch: these leases are held, and none has been started."""
+    def hold(self, leases: Sequence[Lease], limits: Sequence[float] = ()) -> None:
+        """A new batch: these leases are held, and none has been started. `limits`: seconds that each may run,
+        0 for as long as it likes."""
         # the number first: a parent that reads half of the old batch and half of this one then knows it
-        _INT.pack_into(self._map, _AT_BATCH, self._int(_AT_BATCH) + 1)
-        _INT.pack_into(self._map, _AT_RUNNING, 0)
-        _INT.pack_into(self._map, _AT_HELD, 0)
-        _INT.pack_into(self._map, _AT_PLACE, -1)
+        ints = self._ints
+        ints[_BATCH] += 1
+        ints[_RUNNING] = 0
+        ints[_HELD] = 0
+        ints[_PLACE] = -1
         for place, lease in enumerate(leases):
             at = _AT_LEASES + place * _LEASE.size
-            _LEASE.pack_into(self._map, at, lease.id.encode("ascii"), lease.attempt, lease.token)
-        _INT.pack_into(self._map, _AT_HELD, len(leases))
+            limit = limits[place] if limits else 0.0
+            _LEASE.pack_into(self._map, at, lease.id.encode("ascii"), lease.attempt, lease.token, limit)
+        ints[_HELD] = len(leases)
 
-    def start_running(self, place: int) -> bool:
+    def start_running(self, place: int, now: float = 0.0) -> bool:
         """The held lease at `place` is about to enter user code. False: the batch was revoked, it must not.
 
         Said first and asked then: when the parent, having revoked, looks some milliseconds later, it sees
         whatever was started before the child could know.
         """
-        _INT.pack_into(self._map, _AT_PLACE, place)
-        _INT.pack_into(self._map, _AT_RUNNING, 1)
-        if self._int(_AT_REVOKED) == self._int(_AT_BATCH):
-            self.stop_running()
+        ints = self._ints
+        self._floats[_STARTED] = now
+        ints[_PLACE] = place
+        ints[_RUNNING] = 1
+        if ints[_REVOKED] == ints[_BATCH]:
+            ints[_RUNNING] = 0
             return False
         return True
 
     def stop_running(self) -> None:
         """User code has returned."""
-        _INT.pack_into(self._map, _AT_RUNNING, 0)
+        self._ints[_RUNNING] = 0
+
+    @property
+    def written(self) -> int:
+        """Where in its output the current task began to write: see `qm.worker.output`."""
+        return self._longs[_WRITTEN]
+
+    @written.setter
+    def written(self, position: int) -> None:
+        self._longs[_WRITTEN] = position
 
     def held(self) -> list[Lease]:
         """The leases of the child's batch, settled ones included."""
-        return [self._lease(place) for place in range(self._held())]
+        return [self._lease(place)[0] for place in range(self._held())]
+
+    def running(self) -> Running | None:
+        """The task whose user code runs, or ran when the child died."""
+        ints = self._ints
+        for _ in range(_TRIES):
+            batch, place = ints[_BATCH], ints[_PLACE]
+            if not ints[_RUNNING] or not 0 <= place < self._held():
+                return None
+            lease, limit = self._lease(place)
+            found = Running(batch, place, lease, self._floats[_STARTED], limit)
+            if (ints[_BATCH], ints[_PLACE], ints[_RUNNING]) == (batch, place, 1):
+                return found
+        return None  # it goes from one task to the next faster than we read
+
+    @property
+    def place(self) -> int:
+        """The place of the last task of the batch that was started; -1 before."""
+        return self._ints[_PLACE]
 
     def current(self) -> Lease | None:
-        """The lease whose user code runs, or ran when the child died."""
-        place = self._int(_AT_PLACE)
-        return self._lease(place) if self._int(_AT_RUNNING) and 0 <= place < self._held() else None
+        """The lease of the task whose user code runs, or ran when the child died."""
+        task = self.running()
+        return task.lease if task else None
 
-    def _int(self, at: int) -> int:
-        value: int = _INT.unpack_from(self._map, at)[0]
-        return value
+    def suspect(self) -> Lease | None:
+        """The lease that a death of the child is charged to: of the task that runs, else of the last that ran
+        in the batch. It may have left a thread that kills, or have closed what the child settles by; were
+        nobody charged, it would come back uncounted, to the next child, for ever. Once settled it holds no
+        more."""
+        place = self._ints[_PLACE]
+        return self._lease(place)[0] if 0 <= place < self._held() else None
 
     def _held(self) -> int:
-        return min(max(self._int(_AT_HELD), 0), TAKE_MAX)
+        return min(max(self._ints[_HELD], 0), TAKE_MAX)
 
-    def _lease(self, place: int) -> Lease:
-        id_, attempt, token = _LEASE.unpack_from(self._map, _AT_LEASES + place * _LEASE.size)
-        return Lease(id_.rstrip(b"\0").decode("ascii"), attempt, token)
+    def _lease(self, place: int) -> tuple[Lease, float]:
+        id_, attempt, token, limit = _LEASE.unpack_from(self._map, _AT_LEASES + place * _LEASE.size)
+        return Lease(id_.rstrip(b"\0").decode("ascii"), attempt, token), limit
 
 
 def _attach(duplicate: Any) -> Page:

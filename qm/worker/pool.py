@@ -5,24 +5,26 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import wait
-from types import FrameType
 from typing import Any, Final
 
 from qm.client import Client
+from qm.clock import boottime
 from qm.errors import LoadError, OperationError
 from qm.ids import new_id
-from qm.messages import Crash, Slot, TypeOptions, WorkerInfo
+from qm.messages import Slot, TypeOptions, WorkerInfo
+from qm.task import Outcome
 from qm.worker.config import NO_GUARD_EXIT, ChildConfig
 from qm.worker.courier import Courier
 from qm.worker.heartbeat import Heartbeat
-from qm.worker.member import Member
+from qm.worker.member import Death, Member
+from qm.worker.seeker import Seeker
+from qm.worker.signals import Signals
+from qm.worker.watch import GRACE_SECONDS
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +37,12 @@ _FIRST_PATIENCE: Final = 5.0
 #: ... and afterwards: it will come back.
 _PATIENCE: Final = 365 * 86400.0
 
+#: Seconds until a child is started again that the system had no room for.
+_VACANT: Final = 0.5
+
+#: Characters of a child's last words in our log, where no task was to blame.
+_LAST_WORDS: Final = 2000
+
 #: Seconds for the last reports to be heard when the pool leaves.
 _FAREWELL: Final = 3.0
 
@@ -42,19 +50,26 @@ _FAREWELL: Final = 3.0
 class Pool:
     """N children and the session they work under. Lives in the main thread, runs no user code."""
 
-    def __init__(self, config: ChildConfig, processes: int, drain: float) -> None:
+    def __init__(
+        self, config: ChildConfig, processes: int, drain: float, grace: float = GRACE_SECONDS
+    ) -> None:
         self._config = config
         self._processes = processes
         self._drain_seconds = drain
+        self._grace = grace
+        self._seeker = Seeker(self._free_hostages)
         self._context = get_context("spawn")
         self._session = new_id()
         self._incarnations = itertools.count()
         self._members: list[Member] = []
+        #: Slots without a child, since the system had no room for one; and when to try again.
+        self._vacant: list[int] = []
+        self._fill_at: float | None = None
         self._stillborn = 0
         self._client: Client | None = None
         self._heartbeat: Heartbeat | None = None
         self._courier = Courier()
-        self._signals = 0
+        self._signals = Signals()
         self._drain_deadline: float | None = None
         self._failure: OperationError | None = None
 
@@ -64,45 +79,62 @@ class Pool:
         Raises `LoadError` or `OperationError` where the children cannot work, `Unreachable` or `AuthFailed`
         where there is no manager.
         """
-        with self._signalled() as woken:
+        with self._signals:
             try:
                 for index in range(self._processes):
                     self._spawn(index)
                 self._courier.start()
-                while self._members:
-                    self._turn(woken)
+                while self._members or self._vacant:
+                    self._turn()
             finally:
                 self._leave()
         if self._failure is not None:
             raise self._failure
 
-    def _turn(self, woken: int) -> None:
+    def _turn(self) -> None:
         """Sleeps until something happens, and sees to it."""
         deaths = {member.death: member for member in self._members}
         pipes: dict[Any, Member] = {m.pipe: m for m in self._members if m.ready is None}
         alarms: dict[Any, Member] = {member.alarm: member for member in self._members}
-        happened = wait([*deaths, *pipes, *alarms, woken], self._until_drained())
+        happened = wait([*deaths, *pipes, *alarms, self._signals.fileno()], self._until_next())
         for thing in happened:
             if thing in pipes:
                 self._hear(pipes[thing])
-        if woken in happened:
-            os.read(woken, 512)
+        woken = self._signals.fileno() in happened
+        if woken:
+            self._signals.clear()
+        if (
+            self._signals.heard and self._drain_deadline is None
+        ):  # first: who dies of the same signal is not missed
+            self._drain()
+        self._fill_vacant()
         self._start_work()
         for thing in happened:
             if thing in alarms and alarms[thing].alarm.heard():
                 self._free_hostages(alarms[thing])
+                alarms[thing].watch.ring()
+        self._see_to_tasks(woken)
         for fd, member in deaths.items():
             if fd in happened:
                 self._bury(member)
-        if self._signals and self._drain_deadline is None:
-            self._drain()
-        if self._drain_deadline is not None and (self._signals > 1 or self._until_drained() == 0):
+        if self._drain_deadline is not None and (self._signals.heard > 1 or self._until_drained() == 0):
             for member in self._members:
                 member.kill()
 
     def _spawn(self, index: int) -> None:
         slot = Slot(self._session, index, next(self._incarnations))
-        self._members.append(Member(self._context, self._config, slot))
+        try:
+            self._members.append(Member(self._context, self._config, slot, self._grace))
+        except OSError as error:  # a task's fork bomb, perhaps: it will be over
+            _log.error("child %d cannot be started, trying again: %s", index, error)
+            self._vacant.append(index)
+            self._fill_at = boottime() + _VACANT
+
+    def _fill_vacant(self) -> None:
+        if self._fill_at is not None and boottime() >= self._fill_at:
+            vacant, self._vacant, self._fill_at = self._vacant, [], None
+            for index in vacant:
+                self._spawn(index)
 
     def _hear(self, member: Member) -> None:
         member.hear()
@@ -130,7 +162,9 @@ class Pool:
         with Client(self._config.address, self._config.authkey, patience=_FIRST_PATIENCE) as client:
             term = client.attach(info).term
         self._client = Client(self._config.address, self._config.authkey, patience=_PATIENCE)
-        self._heartbeat = Heartbeat(self._client, info, term, lambda: [m.page for m in list(self._members)])
+        self._heartbeat = Heartbeat(
+            self._client, info, term, lambda: [m.page for m in list(self._members)], self._signals.wake
+        )
         self._heartbeat.start()
         _log.info("serving %s with %d processes", ", ".join(sorted(types)), self._processes)
 
@@ -141,24 +175,51 @@ class Pool:
             _log.debug("child %d runs long, %d tasks go back", member.slot.index, len(unstarted))
             self._report(lambda client: client.release_many(unstarted))
 
+    def _see_to_tasks(self, woken: bool) -> None:
+        """Sees to tasks that have run long, and to those that must end."""
+        now = boottime()
+        cancelled = self._heartbeat.cancelled if self._heartbeat is not None else frozenset()
+        if woken or self._seeker.is_due(now):
+            self._seeker.seek(now, cancelled, self._members, anew=woken)
+        for member in self._members:
+            if member.watch.next is not None and now >= member.watch.next:
+                member.look(now, cancelled)
+
+    def _until_next(self) -> float | None:
+        """Seconds until something has to be done though nothing has happened."""
+        moments = [m.watch.next for m in self._members if m.watch.next is not None]
+        moments += [moment for moment in (self._seeker.next, self._fill_at) if moment is not None]
+        waits = [max(0.0, moment - boottime()) for moment in moments]
+        drained = self._until_drained()
+        return min(waits if drained is None else [*waits, drained], default=None)
+
     def _bury(self, member: Member) -> None:
         """A child is dead: says so, and starts another unless we are leaving."""
         self._members.remove(member)
         if member.ready is None:
             self._hear(member)
-        slot, current = member.slot, member.page.current()
-        code = member.bury()
+        death = member.bury()
+        slot, code = member.slot, death.crash.exitcode
         if member.ready is None and not member.killed:
             self._born_dead(member, code)
         elif not member.killed and (code or self._drain_deadline is None):
             # what we killed ourselves is not its task's fault: it goes back uncounted when we detach
-            _log.error(
-                "child %d died: exit code %d, task %s", slot.index, code, current.id if current else "none"
-            )
-            crash = Crash(slot=slot, exitcode=code, current=current)
-            self._report(lambda client: client.crashed(crash))
+            self._tell(death)
+            self._report(lambda client: client.crashed(death.crash))
         if self._drain_deadline is None:
             self._spawn(slot.index)
+
+    def _tell(self, death: Death) -> None:
+        """Says in our log who died, and of what."""
+        crash = death.crash
+        index, task = crash.slot.index, crash.current.id if crash.current else "none"
+        if crash.outcome is not Outcome.CRASHED:
+            _log.warning("child %d was killed with task %s: %s", index, task, crash.outcome.value)
+            return
+        words = death.last_words[-_LAST_WORDS:] if crash.current is None else ""
+        _log.error(
+            "child %d died: exit code %d, task %s%s", index, crash.exitcode, task, words and f"\n{words}"
+        )
 
     def _born_dead(self, member: Member, code: int) -> None:
         """A child that could not even begin. Trying for ever would burn the machine and say nothing."""
@@ -190,6 +251,7 @@ class Pool:
         """Asks all children to leave. What runs on after its time, or a second signal, is killed."""
         _log.info("leaving: up to %g s for what %d children run", self._drain_seconds, len(self._members))
         self._drain_deadline = time.monotonic() + self._drain_seconds
+        self._vacant, self._fill_at = [], None
         for member in self._members:
             member.drain()
         self._report(lambda client: client.renew(self._session, draining=True))
@@ -217,21 +279,3 @@ class Pool:
         self._courier.finish(_FAREWELL)
         self._client.close()
         _log.info("left")
-
-    @contextmanager
-    def _signalled(self) -> Iterator[int]:
-        """Counts SIGTERM and SIGINT, and wakes the main loop by a pipe: gives its reading end."""
-        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        before = {number: signal.signal(number, self._signal) for number in (signal.SIGTERM, signal.SIGINT)}
-        wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        try:
-            yield reader
-        finally:
-            signal.set_wakeup_fd(wakeup)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            os.close(reader)
-            os.close(writer)
-
-    def _signal(self, number: int, frame: FrameType | None) -> None:
-        self._signals += 1

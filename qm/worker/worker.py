@@ -15,6 +15,7 @@ from qm.wire.auth import check_key
 from qm.wire.keys import read_key
 from qm.worker.config import NO_GUARD_EXIT, ChildConfig
 from qm.worker.pool import Pool
+from qm.worker.watch import GRACE_SECONDS
 
 #: Seconds for running tasks to end after the first signal: under the 30 s that process managers usually give.
 DRAIN_SECONDS = 25.0
@@ -38,21 +39,23 @@ class Worker:
         authkey: bytes | None = None,
         delay: float = 0.0,
         drain: float = DRAIN_SECONDS,
+        grace: float = GRACE_SECONDS,
         log_level: str = "info",
         log_format: str = "text",
     ) -> None:
         """`load`: names of modules that hold `Operations`; the built-in ones come with them. `types`: serve
         only these. `processes`: one per processor by default. `address`, `authkey`: as for `Client`. `delay`:
         seconds of pause between two tasks of a child. `drain`: seconds for running tasks to end when told to
-        leave.
+        leave. `grace`: seconds for a task to clean up that is over its time limit or was cancelled, before
+        its process is killed.
 
         Raises `BadRequest` for values that make no sense.
         """
         count = os.cpu_count() or 1 if processes is None else processes
         if count < 1:
             raise BadRequest(f"a pool of {count} processes cannot work")
-        if delay < 0 or drain < 0:
-            raise BadRequest("delay and drain are seconds, 0 or more")
+        if delay < 0 or drain < 0 or grace < 0:
+            raise BadRequest("delay, drain and grace are seconds, 0 or more")
         if address is None or isinstance(address, str):
             place = parse_address(address or environment.rpc(), environment.RPC_PORT)
         else:
@@ -68,7 +71,7 @@ class Worker:
             log_level=log_level,
             log_format=log_format,
         )
-        self._pool = Pool(config, count, drain)
+        self._pool = Pool(config, count, drain, grace)
 
     def run(self) -> int:
         """Works until SIGTERM or Ctrl-C, lets running tasks end, and gives 0. A second signal kills them;

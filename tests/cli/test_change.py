@@ -46,12 +46,32 @@ def test_a_state_that_does_not_allow_it_is_said(call: Call, client: Client, hand
     id_ = client.add("reverse", 1)
     assert call("requeue", "--id", id_).code == 0  # it waits already, which is what was asked for
     assert call("forget", "--id", id_).code == 1
-    hand.take()
-    assert call("cancel", "--id", id_).err == (
-        f"qmclient: task {id_} is running; only a task that waits can be cancelled\n"
-    )
+    hand.wait_for_one()
     said = call("requeue", "--id", id_)
     assert said == (1, "", f"qmclient: task {id_} is running; only failed tasks can be requeued\n")
+
+
+def test_a_running_task_is_cancelled_by_its_worker(
+    call: Call, terminal: Call, client: Client, hand: Hand
+) -> None:
+    id_ = client.add("reverse", 1)
+    hand.wait_for_one()
+    assert (
+        terminal("cancel", id_).out
+        == f"Task ID: {id_}\tState: running, its worker has been told to stop it\n"
+    )
+    assert call("cancel", "--id", id_, "-o", "json").json == {"id": id_, "state": "running"}
+    assert client.get(id_).cancelling
+    hand.fail("Cancelled", "it stopped")
+    assert client.get(id_).state is State.CANCELLED
+    assert call("cancel", id_).code == 0
+    other = client.add("reverse", 2)
+    hand.finish(2)
+    assert call("cancel", other) == (
+        1,
+        "",
+        f"qmclient: task {other} is done; a task that has ended cannot be cancelled\n",
+    )
 
 
 @pytest.mark.parametrize("verb", ["cancel", "requeue"])

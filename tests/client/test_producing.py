@@ -24,10 +24,10 @@ from qm.errors import (
     WrongState,
 )
 from qm.ids import new_id
-from qm.limits import ADD_BYTES, ADD_CHUNK, IDS_MAX
-from qm.messages import NewTask
-from qm.payload import unpack
-from qm.task import State
+from qm.limits import ADD_BYTES, ADD_CHUNK, IDS_MAX, LOG_MAX
+from qm.messages import Details, Fail, NewTask
+from qm.payload import pack_failure, unpack
+from qm.task import Failure, Outcome, State
 from qm.testing import RunningManager
 from tests.client.worker import FAILURE, Worker
 from tests.queue.bench import PATIENCE, Call, Sleepers
@@ -162,8 +162,6 @@ def test_a_forgotten_task_is_gone_and_forgetting_again_is_fine(client: Client) -
 def test_what_the_state_does_not_allow_is_an_error_that_names_it(client: Client) -> None:
     running, waiting = client.add("mail"), client.add("sms")
     Worker(client).take()
-    with pytest.raises(WrongState, match="is running; only a task that waits can be cancelled"):
-        client.cancel(running)
     with pytest.raises(WrongState, match="is running; only failed tasks"):
         client.requeue(running)
     with pytest.raises(WrongState, match="is waiting; only ended tasks"):
@@ -171,6 +169,37 @@ def test_what_the_state_does_not_allow_is_an_error_that_names_it(client: Client)
     for verb in (client.cancel, client.requeue):
         with pytest.raises(NotFound):
             verb("nobody")
+
+
+def test_a_running_task_is_cancelled_through_its_worker(client: Client) -> None:
+    id_, ended = client.add("mail"), client.add("mail")
+    worker = Worker(client)
+    lease = worker.take()
+    assert client.cancel(id_) is State.RUNNING
+    assert client.get(id_).cancelling
+    client.fail(lease, Failure("Cancelled", "it stopped"))
+    assert client.get(id_).state is State.CANCELLED
+    assert client.cancel(id_) is State.CANCELLED
+    client.finish(worker.take(), 1)
+    with pytest.raises(WrongState, match="is done; a task that has ended cannot be cancelled"):
+        client.cancel(ended)
+
+
+def test_the_attempts_of_a_task_are_told_oldest_first_however_many(client: Client) -> None:
+    id_ = client.add("mail")
+    assert client.attempts(id_) == []
+    worker = Worker(client)
+    for n in range(40):
+        details = Details(pid=n, log="x" * LOG_MAX)
+        error = pack_failure(Failure("E", str(n)))
+        client.fail_many([Fail(worker.take(), error, retryable=False, details=details)])
+        client.requeue(id_)
+    attempts = client.attempts(id_)
+    assert [(one.attempt, one.pid) for one in attempts] == [(n + 1, n) for n in range(40)]
+    assert {one.outcome for one in attempts} == {Outcome.ERROR}
+    assert attempts[3].error == Failure("E", "3")
+    with pytest.raises(NotFound):
+        client.attempts("nobody")
 
 
 def test_many_are_changed_at_once_and_each_state_is_told(client: Client) -> None:

@@ -23,6 +23,7 @@ from qm.wire.shared import Line
 from qm.worker import child as child_module
 from qm.worker.alarm import Alarm
 from qm.worker.child import Child
+from qm.worker.output import Output
 from qm.worker.pace import Pace
 from qm.worker.page import Page
 from tests.guard.wire import Wire
@@ -98,7 +99,7 @@ def check_drain(wire: Wire, client: Client) -> None:
         if next(ran) == MANY:
             page.drain()
 
-    child = Child(client, operations, SLOT, page, alarm, 0.0)
+    child = Child(client, operations, SLOT, page, alarm, Output.create(), 0.0)
     try:
         traffic = wire.traffic(child.work)
     finally:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qm.policy.decision import Again, Bury
+from qm.policy.decision import Again, Bury, Cancel
 from qm.policy.retry import ATTEMPTS, JITTER, LONGEST_PAUSE, after_failure, after_retry, pause
 
 NOW = 1_700_000_000.0
@@ -89,3 +89,9 @@ def test_a_task_given_back_runs_again_at_once() -> None:
 
 def test_a_task_given_back_too_often_has_failed() -> None:
     assert after_retry(5, None, NOW) == Bury("given back 5 times")
+
+
+@given(st.integers(1, 20), st.booleans())
+def test_a_cancelled_task_has_no_other_attempt_and_is_no_dead_letter(failures: int, retryable: bool) -> None:
+    assert after_failure(failures, 5, retryable, 0.0, lambda: 0.5, cancelling=True) == Cancel()
+    assert after_retry(failures, 5, 0.0, cancelling=True) == Cancel()

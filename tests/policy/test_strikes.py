@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qm.policy.decision import Back, Bury
-from qm.policy.strikes import STRIKES, after_death, cause_of
+from qm.policy.decision import Back, Bury, Cancel
+from qm.policy.strikes import STRIKES, after_death, after_release, cause_of
 from qm.task import Outcome
 
 
@@ -36,6 +36,17 @@ def test_crashes_and_lost_sessions_count_together() -> None:
 def test_no_task_takes_a_fourth_worker_with_it(crashes: int, lost: int, outcome: Outcome) -> None:
     decision = after_death(crashes, lost, outcome, "SIGSEGV")
     assert isinstance(decision, Bury) is (crashes + lost >= STRIKES)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.CRASHED, Outcome.LOST])
+def test_a_cancelled_task_ends_with_its_worker_and_is_not_parked(outcome: Outcome) -> None:
+    for deaths in range(1, STRIKES + 1):
+        assert after_death(deaths, 0, outcome, "SIGSEGV", cancelling=True) == Cancel()
+
+
+def test_what_comes_back_unstarted_waits_again_unless_it_was_cancelled() -> None:
+    assert after_release(cancelling=False) == Back()
+    assert after_release(cancelling=True) == Cancel()
 
 
 @pytest.mark.parametrize(

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import signal
 import threading
+from functools import partial
 
 import pytest
 
 from qm.errors import BadRequest, Draining, NotCommitted, SessionLost
-from qm.limits import SESSION_TERM
+from qm.limits import SESSION_TERM, SUSPECT_TERM
 from qm.messages import Attached, Crash, Finish, Orders, Slot, TypeOptions, Verdict, WorkerInfo
 from qm.policy.strikes import STRIKES
 from qm.task import Lease, State
 from qm.testing.contract.samples import new
-from tests.queue.bench import Bench, Call, Sleepers
+from tests.queue.bench import Bench, Call, Line, Sleepers
 
 
 def crash(bench: Bench, current: Lease | None, exitcode: int = -signal.SIGSEGV, index: int = 0) -> None:
@@ -94,6 +95,67 @@ def test_a_second_renew_ends_the_first(bench: Bench, sleepers: Sleepers) -> None
     sleepers.expect()
     bench.queue.detach("pool")
     assert second.answer() == Orders()
+
+
+@pytest.mark.parametrize("days", [10, -10])
+def test_a_wall_clock_that_jumps_ends_no_session(bench: Bench, days: int) -> None:
+    (lease,) = bench.leases("a")
+    bench.clock.advance(SESSION_TERM - 1)
+    bench.clock.jump(days * 86400)
+    bench.tick()
+    assert bench.state("a") is State.RUNNING
+    bench.queue.renew("pool")
+    bench.clock.jump(-2 * days * 86400)
+    bench.clock.advance(SESSION_TERM - 1)
+    bench.tick()
+    assert bench.queue.finish([Finish(lease, b"")]) == [Verdict.ACCEPTED]
+
+
+def test_a_pool_whose_connection_is_lost_has_a_moment_to_redial(bench: Bench, sleepers: Sleepers) -> None:
+    (lease,) = bench.leases("a")
+    line = Line()
+    lost = Call(partial(bench.queue.renew, "pool", 10, caller=line))
+    sleepers.expect()
+    line.cut()
+    lost.answer()
+    bench.clock.advance(SUSPECT_TERM - 0.1)
+    bench.tick()
+    assert bench.queue.renew("pool") == Orders()  # it is back
+    bench.clock.advance(SESSION_TERM - 0.1)
+    bench.tick()
+    assert bench.queue.finish([Finish(lease, b"")]) == [Verdict.ACCEPTED]
+
+
+def test_a_pool_that_does_not_redial_loses_its_tasks_in_a_moment(bench: Bench, sleepers: Sleepers) -> None:
+    bench.leases("a")
+    line = Line()
+    lost = Call(partial(bench.queue.renew, "pool", 10, caller=line))
+    sleepers.expect()
+    line.cut()
+    lost.answer()
+    bench.tick()
+    assert bench.state("a") is State.RUNNING
+    bench.clock.advance(SUSPECT_TERM)
+    bench.tick()
+    assert (bench.state("a"), bench.task("a").lost) == (State.WAITING, 1)
+
+
+def test_a_connection_that_was_replaced_before_it_was_lost_means_nothing(
+    bench: Bench, sleepers: Sleepers
+) -> None:
+    bench.leases("a")
+    line = Line()
+    first = Call(partial(bench.queue.renew, "pool", 10, caller=line))
+    sleepers.expect()
+    second = Call(bench.queue.renew, "pool", 10)
+    sleepers.expect()
+    line.cut()
+    first.answer()
+    bench.clock.advance(SUSPECT_TERM)
+    bench.tick()
+    assert bench.state("a") is State.RUNNING
+    bench.queue.detach("pool")
+    second.answer()
 
 
 def test_renew_writes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from qm.errors import BadRequest, WrongState
 from qm.limits import PAGE_MAX, PRIORITY_MAX, PRIORITY_MIN
 from qm.messages import (
     AddStatus,
+    Details,
     Fail,
     Finish,
     ListQuery,
@@ -31,9 +32,9 @@ from qm.messages import (
     Verdict,
     WorkerInfo,
 )
-from qm.policy.decision import Bury, Decision
+from qm.policy.decision import Bury, Cancel, Decision
 from qm.store.base import Held, Recovery
-from qm.task import ENDED, Lease, Outcome, PackedTask, State
+from qm.task import ENDED, Lease, Outcome, PackedAttempt, PackedTask, State
 
 
 class Entry(Struct):
@@ -45,8 +46,37 @@ class Entry(Struct):
     seq: int
     token: int = 0
     slot: Slot | None = None
-    #: How attempts ended: the token and the verb by number.
-    past: dict[int, tuple[int, str]] = field(default_factory=dict)
+    #: Somebody cancelled it while it ran.
+    cancelling: bool = False
+    #: How attempts ended, by number: the token, the verb, and what is kept.
+    past: dict[int, tuple[int, str, PackedAttempt]] = field(default_factory=dict)
+
+
+class Ending(Struct):
+    """How an attempt ends, and what is kept of it."""
+
+    verb: str
+    outcome: Outcome
+    now: float
+    cause: str | None = None
+    error: bytes | None = None
+    details: Details | None = None
+
+    def attempt(self, task: PackedTask) -> PackedAttempt:
+        details = self.details or Details()
+        return PackedAttempt(
+            attempt=task.attempt,
+            outcome=self.outcome,
+            started=task.started or 0.0,
+            ended=self.now,
+            worker=task.worker,
+            cause=self.cause,
+            error=self.error,
+            pid=details.pid,
+            exitcode=details.exitcode,
+            peak_memory=details.peak_memory,
+            log=details.log,
+        )
 
 
 class Contents(Struct):
@@ -87,7 +117,7 @@ class Model:
 
     def get(self, ids: Sequence[str]) -> Generator[PackedTask | None, None, None]:
         for id_ in ids:
-            yield copy.copy(self.all.tasks[id_].task) if id_ in self.all.tasks else None
+            yield _shown(self.all.tasks[id_]) if id_ in self.all.tasks else None
 
     def list(self, query: ListQuery) -> PackedPage:
         """The cursor is how many tasks were shown: right as long as nothing changes between two pages."""
@@ -98,7 +128,7 @@ class Model:
         start = int(query.cursor or 0)
         end = start + min(max(query.limit, 1), PAGE_MAX)
         return PackedPage(
-            [copy.copy(entry.task) for entry in found[start:end]], str(end) if end < len(found) else None
+            [_shown(entry) for entry in found[start:end]], str(end) if end < len(found) else None
         )
 
     def counts(self) -> dict[str, dict[State, int]]:
@@ -116,6 +146,18 @@ class Model:
 
     def leased(self, leases: Sequence[Lease]) -> Sequence[Held | None]:
         return [self._held(entry) if (entry := self._running(lease)) else None for lease in leases]
+
+    def cancelling(self, ids: Sequence[str] | None = None) -> Sequence[tuple[str, Lease]]:
+        return [
+            (e.slot.session, Lease(e.task.id, e.task.attempt, e.token))
+            for e in self._entries(State.RUNNING)
+            if e.cancelling and e.slot and (ids is None or e.task.id in ids)
+        ]
+
+    def attempts(self, id: str, before: int | None = None) -> Sequence[PackedAttempt]:
+        entry = self.all.tasks.get(id)
+        past = entry.past if entry else {}
+        return [past[number][2] for number in sorted(past, reverse=True) if number < (before or 2**63)]
 
     def sessions(self) -> Sequence[WorkerInfo]:
         return [self.all.workers[session] for session in sorted(self.all.workers)]
@@ -138,7 +180,10 @@ class Model:
         def end(entry: Entry) -> None:
             self._end(entry, State.CANCELLED, now, keep)
 
-        return self._each(ids, (State.BLOCKED, State.SCHEDULED, State.WAITING), end)
+        before = self._each(ids, (State.BLOCKED, State.SCHEDULED, State.WAITING), end)
+        for entry in self._entries(State.RUNNING):
+            entry.cancelling |= entry.task.id in ids
+        return before
 
     def requeue(self, ids: Sequence[str], now: float) -> Sequence[State | None]:
         def renew(entry: Entry) -> None:
@@ -153,6 +198,7 @@ class Model:
                 reason=None,
             )
             entry.seq = self._number()
+            entry.cancelling = False
 
         return self._each(ids, (State.FAILED,), renew)
 
@@ -182,7 +228,8 @@ class Model:
         def back(entry: Entry) -> None:
             entry.task = replace(entry.task, state=State.WAITING)
 
-        return [self._settle("release", lease, back) for lease in leases]
+        how = Ending("release", Outcome.RELEASED, now)
+        return [self._settle(how, lease, back) for lease in leases]
 
     def recover(self, items: Sequence[Recovery], now: float, keep: float) -> Sequence[Verdict]:
         return [self._recover(item, now, keep) for item in items]
@@ -313,16 +360,18 @@ class Model:
             lost=task.lost,
             attempts=self._option(entry, "attempts", None),
             started=task.started or 0.0,
+            cancelling=entry.cancelling,
         )
 
-    def _settle(self, verb: str, lease: Lease, change: Callable[[Entry], None]) -> Verdict:
+    def _settle(self, how: Ending, lease: Lease, change: Callable[[Entry], None]) -> Verdict:
         entry = self._running(lease)
         if entry:
-            entry.past[lease.attempt] = (lease.token, verb)
+            entry.past[lease.attempt] = (lease.token, how.verb, how.attempt(entry.task))
             change(entry)
             return Verdict.ACCEPTED
         known = self.all.tasks.get(lease.id)
-        repeated = known is not None and known.past.get(lease.attempt) == (lease.token, verb)
+        past = known.past.get(lease.attempt) if known else None
+        repeated = past is not None and past[:2] == (lease.token, how.verb)
         return Verdict.REPEATED if repeated else Verdict.LOST
 
     def _finish(self, item: Finish, now: float, keep: float) -> Verdict:
@@ -330,11 +379,16 @@ class Model:
             self._end(entry, State.DONE, now, keep)
             entry.task = replace(entry.task, output=item.output, output_size=len(item.output))
 
-        return self._settle("finish", item.lease, change)
+        how = Ending("finish", Outcome.OK, now, details=item.details)
+        return self._settle(how, item.lease, change)
 
     def _fail(self, verb: str, item: Fail | Retry, decision: Decision, now: float, keep: float) -> Verdict:
         def change(entry: Entry) -> None:
-            entry.task = replace(entry.task, failures=entry.task.failures + 1, error=item.error)
+            entry.task = replace(entry.task, error=item.error)
+            if isinstance(decision, Cancel):
+                self._end(entry, State.CANCELLED, now, keep)
+                return
+            entry.task = replace(entry.task, failures=entry.task.failures + 1)
             if isinstance(decision, Bury):
                 self._end(entry, State.FAILED, now, keep, decision.reason)
             elif decision.at > now:
@@ -343,7 +397,9 @@ class Model:
                 entry.task = replace(entry.task, state=State.WAITING)
                 entry.seq = self._number()
 
-        return self._settle(verb, item.lease, change)
+        outcome, details = (item.outcome, item.details) if isinstance(item, Fail) else (Outcome.ERROR, None)
+        how = Ending(verb, outcome, now, error=item.error, details=details)
+        return self._settle(how, item.lease, change)
 
     def _recover(self, item: Recovery, now: float, keep: float) -> Verdict:
         def change(entry: Entry) -> None:
@@ -354,14 +410,21 @@ class Model:
             )
             if isinstance(item.decision, Bury):
                 self._end(entry, State.FAILED, now, keep, item.decision.reason)
+            elif isinstance(item.decision, Cancel):
+                self._end(entry, State.CANCELLED, now, keep)
             else:
                 entry.task = replace(entry.task, state=State.WAITING)
 
-        return self._settle("recover", item.lease, change)
+        how = Ending("recover", item.outcome, now, cause=item.cause, details=item.details)
+        return self._settle(how, item.lease, change)
 
     def _end(self, entry: Entry, state: State, now: float, keep: float, reason: str | None = None) -> None:
         expires = now + self._option(entry, "keep", keep)
         entry.task = replace(entry.task, state=state, ended=now, expires=expires, reason=reason, due=None)
+
+
+def _shown(entry: Entry) -> PackedTask:
+    return replace(entry.task, cancelling=entry.cancelling and entry.task.state is State.RUNNING)
 
 
 def _order(entry: Entry) -> tuple[float, float]:

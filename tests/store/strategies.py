@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 from hypothesis import strategies as st
 
-from qm.messages import NewTask, Slot, TypeOptions, WorkerInfo
-from qm.policy.decision import Bury
+from qm.messages import Details, NewTask, Slot, TypeOptions, WorkerInfo
+from qm.policy.decision import Bury, Cancel
 from qm.task import Outcome, State
 
 IDS = [f"t{i}" for i in range(7)]
@@ -55,8 +55,11 @@ some_states = st.just(tuple(State)) | st.lists(st.sampled_from(State), max_size=
 keeps = st.sampled_from([0.0, 10.0, 1000.0])
 buried = st.builds(Bury, reason=st.sampled_from(["no use", "crashed 3 times"]))
 #: What follows a failure: again so many seconds from now, or never.
-again_or_never = st.sampled_from([-1.0, 0.0, 0.0, 10.0]) | buried
+again_or_never = st.sampled_from([-1.0, 0.0, 0.0, 10.0]) | buried | st.just(Cancel())
 errors = st.sampled_from([b"oops", b"again"])
+details = st.builds(
+    Details, pid=st.just(7), exitcode=st.sampled_from([None, -9]), log=st.sampled_from(["", "so"])
+)
 outcomes = st.sampled_from([Outcome.CRASHED, Outcome.LOST, Outcome.RELEASED])
 
 #: Which leases a settlement names: mostly some that hold, or one seen before, or none that ever was.

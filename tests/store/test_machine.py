@@ -24,8 +24,8 @@ from msgspec.structs import replace
 
 from qm.errors import BadRequest
 from qm.limits import PRIORITY_MAX
-from qm.messages import Fail, Finish, ListQuery, NewTask, Progress, Retry, Slot, WorkerInfo
-from qm.policy.decision import Again, Back, Bury, Decision
+from qm.messages import Details, Fail, Finish, ListQuery, NewTask, Progress, Retry, Slot, WorkerInfo
+from qm.policy.decision import Again, Back, Bury, Cancel, Decision
 from qm.store.base import Recovery
 from qm.store.memory import MemoryStore
 from qm.store.sqlite import SQLiteStore
@@ -39,6 +39,7 @@ from tests.store.strategies import (
     Picks,
     again_or_never,
     buried,
+    details,
     errors,
     keeps,
     new_tasks,
@@ -114,8 +115,8 @@ class StoreMachine(RuleBasedStateMachine):
             found.append(replace(lease, token=FORGED) if kind == "forged" else lease)
         return found
 
-    def decision(self, then: float | Bury) -> Decision:
-        return then if isinstance(then, Bury) else Again(self.now + then)
+    def decision(self, then: float | Bury | Cancel) -> Decision:
+        return Again(self.now + then) if isinstance(then, float) else then
 
     @initialize(
         tasks=st.lists(new_tasks, min_size=4, max_size=7, unique_by=lambda task: task.id),
@@ -147,17 +148,22 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.leases)
     @rule(wanted=picks, output=st.sampled_from([b"", b"out"]), keep=keeps)
     def finish(self, wanted: Picks, output: bytes, keep: float) -> None:
-        self.say("finish", [Finish(lease, output) for lease in self.pick(wanted)], self.now, keep)
+        details = Details(log=output.decode()) if output else None
+        self.say("finish", [Finish(lease, output, details) for lease in self.pick(wanted)], self.now, keep)
 
     @precondition(lambda self: self.leases)
-    @rule(wanted=picks, error=errors, then=again_or_never, keep=keeps)
-    def fail(self, wanted: Picks, error: bytes, then: float | Bury, keep: float) -> None:
+    @rule(wanted=picks, error=errors, then=again_or_never, keep=keeps, details=st.none() | details)
+    def fail(
+        self, wanted: Picks, error: bytes, then: float | Bury | Cancel, keep: float, details: Details | None
+    ) -> None:
         decision = self.decision(then)
-        self.say("fail", [(Fail(lease, error), decision) for lease in self.pick(wanted)], self.now, keep)
+        outcome = Outcome.TIMEOUT if details else Outcome.ERROR
+        items = [(Fail(lease, error, True, outcome, details), decision) for lease in self.pick(wanted)]
+        self.say("fail", items, self.now, keep)
 
     @precondition(lambda self: self.leases)
     @rule(wanted=picks, error=st.none() | errors, then=again_or_never, keep=keeps)
-    def retry(self, wanted: Picks, error: bytes | None, then: float | Bury, keep: float) -> None:
+    def retry(self, wanted: Picks, error: bytes | None, then: float | Bury | Cancel, keep: float) -> None:
         decision = self.decision(then)
         self.say("retry", [(Retry(lease, error), decision) for lease in self.pick(wanted)], self.now, keep)
 
@@ -167,8 +173,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.say("release", self.pick(wanted), self.now)
 
     @precondition(lambda self: self.leases)
-    @rule(wanted=picks, outcome=outcomes, decision=st.just(Back()) | buried, keep=keeps)
-    def recover(self, wanted: Picks, outcome: Outcome, decision: Back | Bury, keep: float) -> None:
+    @rule(wanted=picks, outcome=outcomes, decision=st.sampled_from([Back(), Cancel()]) | buried, keep=keeps)
+    def recover(self, wanted: Picks, outcome: Outcome, decision: Back | Bury | Cancel, keep: float) -> None:
         items = [
             Recovery(lease=lease, outcome=outcome, decision=decision, cause="SIGKILL")
             for lease in self.pick(wanted)
@@ -293,6 +299,10 @@ class StoreMachine(RuleBasedStateMachine):
             assert desk.list(ListQuery()).tasks == self.model.list(ListQuery()).tasks
             assert [side.plain(desk.held(session=session)) for session in SESSIONS] == held
             assert sorted(desk.sessions(), key=lambda one: one.session) == self.model.sessions()
+            for some in (None, IDS[:3]):
+                cancelling = sorted(map(list, self.model.cancelling(some)))
+                assert sorted(side.plain(desk.cancelling(some))) == cancelling
+            assert [desk.attempts(id_) for id_ in IDS] == [self.model.attempts(id_) for id_ in IDS]
             assert desk.next_due() == self.model.next_due()
             assert desk.next_expiry() == self.model.next_expiry()
 

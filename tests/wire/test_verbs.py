@@ -46,7 +46,7 @@ def test_the_client_has_a_method_for_each_verb(verb: str) -> None:
 def test_arguments_left_out_get_their_defaults() -> None:
     """So a client of an older version can call: it leaves out what it does not know."""
     assert QUEUE["get"].decode_arguments(encode([["a"]])) == [["a"], 0]
-    assert QUEUE["renew"].decode_arguments(encode(["s"])) == ["s", 0, False]
+    assert QUEUE["renew"].decode_arguments(encode(["s"])) == ["s", 0, False, ()]
     assert VIEW["list"].decode_arguments(encode([])) == [50, None, None]
 
 
@@ -56,11 +56,14 @@ def test_arguments_that_a_newer_client_adds_are_left_aside(kind: str, verb: str)
     samples: dict[str, Any] = {
         "tasks": [TASK],
         "ids": ["a"],
+        "id": "a",
+        "before": 3,
         "wait": 1.5,
         "query": ListQuery(states=(State.DONE,)),
         "worker": {"session": "s", "host": "h", "pid": 1, "processes": 1, "types": {}},
         "session": "s",
         "draining": True,
+        "heard": [],
         "crash": {"slot": Slot("s", 0, 0), "exitcode": -11},
         "claim": Claim(slot=Slot("s", 0, 0), call=1, holding=[], types=["t"]),
         "settlements": [],

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 import pytest
 
 from qm.limits import TAKE_MAX
-from qm.task import Lease
+from qm.task import Lease, Outcome
 from qm.worker.page import Page
 
 LEASES = [Lease("order-42", 3, -(2**63)), Lease("x" * 64, 2**31, 2**63 - 1)]
@@ -32,9 +32,19 @@ def test_only_the_running_lease_is_current(page: Page) -> None:
     page.hold(LEASES)
     assert page.current() is None
     page.start_running(1)
-    assert page.current() == LEASES[1]
+    assert page.current() == page.suspect() == LEASES[1]
     page.stop_running()
     assert page.current() is None
+
+
+def test_the_last_that_ran_is_suspect_until_there_is_a_new_batch(page: Page) -> None:
+    page.hold(LEASES)
+    assert page.suspect() is None
+    page.start_running(1)
+    page.stop_running()
+    assert page.suspect() == LEASES[1]
+    page.hold(LEASES)
+    assert page.suspect() is None
 
 
 def test_a_new_hold_forgets_what_ran(page: Page) -> None:
@@ -81,6 +91,37 @@ def test_the_parents_fields_and_the_childs_do_not_touch(page: Page) -> None:
     page.drain()
     assert (page.held(), page.current()) == (LEASES, LEASES[0])
     assert (page.session_end, page.draining) == (12345.678, True)
+
+
+def test_the_running_task_has_its_start_and_its_limit(page: Page) -> None:
+    page.hold(LEASES, [5.0, 0.0])
+    assert page.running() is None
+    page.start_running(0, 100.5)
+    task = page.running()
+    assert task is not None
+    assert (task.lease, task.place, task.started, task.limit) == (LEASES[0], 0, 100.5, 5.0)
+    assert task.deadline == 105.5
+    page.start_running(1, 101.0)
+    task = page.running()
+    assert task is not None and task.deadline == float("inf"), "no limit"
+
+
+@pytest.mark.parametrize("why", [Outcome.TIMEOUT, Outcome.CANCELLED])
+def test_an_order_is_for_one_task_only(page: Page, why: Outcome) -> None:
+    page.hold(LEASES)
+    assert page.ordered() is None
+    page.start_running(0)
+    task = page.running()
+    assert task is not None
+    page.order(task, why)
+    assert page.ordered() is why
+    page.stop_running()
+    assert page.ordered() is None
+    page.start_running(1)
+    assert page.ordered() is None
+    page.hold(LEASES)
+    page.start_running(0)
+    assert page.ordered() is None, "the same place of the next batch"
 
 
 def _child(page: Page, pipe: Connection) -> None:

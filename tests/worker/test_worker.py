@@ -19,6 +19,7 @@ KEY = b"k" * 32
         {"processes": 0},
         {"delay": -1.0},
         {"drain": -1.0},
+        {"grace": -1.0},
         {"authkey": b"short"},
         {"address": "nowhere:port"},
     ],

@@ -1,4 +1,4 @@
-"""cancel, requeue, forget: change tasks that no worker holds."""
+"""cancel, requeue, forget: change tasks. One that runs can only be cancelled."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from qm.task import State
 
 
 def cancel(arguments: Arguments, client: Client, output: Output) -> int:
-    """Ends tasks that do not run yet."""
+    """Ends tasks: those that run as soon as their workers have stopped them."""
     return _change(client.cancel, State.CANCELLED, arguments, output)
 
 
@@ -29,30 +29,38 @@ def forget(arguments: Arguments, client: Client, output: Output) -> int:
     return _change(client.forget, None, arguments, output)
 
 
-def _change(verb: Callable[[str], None], after: State | None, arguments: Arguments, output: Output) -> int:
-    """Changes the tasks of all --id, one by one: what cannot be changed does not keep the others from it."""
-    ids = list(dict.fromkeys(arguments.texts("--id")))
+def _change(
+    verb: Callable[[str], State | None], after: State | None, arguments: Arguments, output: Output
+) -> int:
+    """Changes the tasks of all ids, one by one: what cannot be changed does not keep the others from it."""
+    ids = list(dict.fromkeys([*arguments.texts("ID"), *arguments.texts("--id")]))
     changed: list[dict[str, Any]] = []
     code: int = Exit.OK
     for id_ in ids:
         try:
-            verb(id_)
+            state = verb(id_)
         except (NotFound, WrongState) as error:
             say("qmclient", str(error))
             if error.hint:
                 hint(error.hint)
             code = code or code_of(error)
         else:
-            changed.append({"id": id_, "state": after})
-    _print(changed, after, len(ids), output)
+            changed.append({"id": id_, "state": state or after})
+    _print(changed, len(ids), output)
     return code
 
 
-def _print(changed: list[dict[str, Any]], after: State | None, asked: int, output: Output) -> None:
+def _print(changed: list[dict[str, Any]], asked: int, output: Output) -> None:
     if output.format == "text":
         for record in changed:
-            print(f"Task ID: {record['id']}\tState: {after.value if after else 'forgotten'}")
+            print(f"Task ID: {record['id']}\tState: {_word(record['state'])}")
     elif output.format == "bare":
         Output("id").stream(changed)
     else:
         output.records(changed, asked)
+
+
+def _word(state: State | None) -> str:
+    if state is None:
+        return "forgotten"
+    return "running, its worker has been told to stop it" if state is State.RUNNING else state.value

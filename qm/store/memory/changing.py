@@ -6,6 +6,8 @@ import heapq
 import secrets
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from qm.errors import WrongState
 from qm.limits import BATCH_BYTES
 from qm.messages import AddStatus, NewTask, Slot, Taken, WorkerInfo
@@ -127,6 +129,8 @@ class Changing(Reading):
             return None
         if row.state in (State.BLOCKED, State.SCHEDULED, State.WAITING):
             self._tables.put(row.closed(State.CANCELLED, now, self._keep(row, keep)))
+        elif row.state is State.RUNNING:
+            self._tables.put(replace(row, cancelling=True))
         return row.state
 
     def _requeue(self, id_: str) -> State | None:

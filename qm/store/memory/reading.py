@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from qm.errors import BadRequest
+from qm.limits import BATCH_BYTES
 from qm.messages import ListQuery, PackedPage, Slot, WorkerInfo
 from qm.store.base import Held
 from qm.store.memory.pages import page
 from qm.store.memory.rows import Row
 from qm.store.memory.tables import Tables
-from qm.store.memory.view import view
-from qm.task import Lease, PackedTask, State
+from qm.store.memory.view import attempt, view
+from qm.task import Lease, PackedAttempt, PackedTask, State
 
 
 class Reading:
@@ -51,6 +52,27 @@ class Reading:
         rows = ((lease, self._tables.rows.get(lease.id)) for lease in leases)
         return [self._held(row) if row and row.lease == lease else None for lease, row in rows]
 
+    def cancelling(self, ids: Sequence[str] | None = None) -> Sequence[tuple[str, Lease]]:
+        rows = self._tables.rows
+        named = rows.values() if ids is None else [rows[id_] for id_ in dict.fromkeys(ids) if id_ in rows]
+        return [(row.slot.session, row.lease) for row in named if row.cancelling and row.slot and row.lease]
+
+    def attempts(self, id: str, before: int | None = None) -> Sequence[PackedAttempt]:
+        row = self._tables.rows.get(id)
+        found: list[PackedAttempt] = []
+        size = 0
+        newest = 0 if row is None else row.attempt if before is None else min(row.attempt, before - 1)
+        for number in range(newest, 0, -1):
+            record = self._tables.records.get((row.n, number)) if row else None
+            if record is None:  # it runs
+                continue
+            one = attempt(record)
+            size += len(one.log) + len(one.error or b"")
+            if found and size > BATCH_BYTES:
+                break
+            found.append(one)
+        return found
+
     def sessions(self) -> Sequence[WorkerInfo]:
         return [*self._tables.workers.values()]
 
@@ -73,6 +95,7 @@ class Reading:
             lost=row.lost,
             attempts=attempts,
             started=row.started,
+            cancelling=row.cancelling,
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-from qm.messages import Slot
+from qm.messages import Details, Slot
 from qm.store.memory.ordered import Place
 from qm.task import Lease, Outcome, State
 
@@ -48,6 +48,8 @@ class Row(Struct, frozen=True, kw_only=True, gc=False):
     progress: float | None = None
     note: str | None = None
     output: bytes | None = None
+    #: Somebody cancelled it while it runs.
+    cancelling: bool = False
 
     def place(self) -> Place:
         """Where it stands among the tasks of its state: the order in which lists show them."""
@@ -125,6 +127,7 @@ class Row(Struct, frozen=True, kw_only=True, gc=False):
             due=None,
             lease=None,
             slot=None,
+            cancelling=False,
         )
 
     def renewed(self, seq: int) -> Row:
@@ -140,6 +143,7 @@ class Ending(Struct, frozen=True):
     outcome: Outcome
     error: bytes | None = None
     cause: str | None = None
+    details: Details | None = None
 
 
 class Record(Struct, frozen=True):

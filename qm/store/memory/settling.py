@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qm.messages import Fail, Finish, Progress, Retry, Verdict
-from qm.policy.decision import Bury, Decision
+from qm.policy.decision import Bury, Cancel, Decision
 from qm.store.base import Recovery
 from qm.store.memory.changing import Changing
 from qm.store.memory.rows import Ending, Record, Row
@@ -20,7 +20,13 @@ class Settling(Changing):
 
     def fail(self, items: Sequence[tuple[Fail, Decision]], now: float, keep: float) -> Sequence[Verdict]:
         return [
-            self._fail(item.lease, Ending("fail", Outcome.ERROR, item.error), decision, now, keep)
+            self._fail(
+                item.lease,
+                Ending("fail", item.outcome, item.error, details=item.details),
+                decision,
+                now,
+                keep,
+            )
             for item, decision in items
         ]
 
@@ -43,7 +49,7 @@ class Settling(Changing):
         row = self._running(item.lease)
         if row is None:
             return self._refusal(item.lease, "finish")
-        self._record(row, Ending("finish", Outcome.OK), now)
+        self._record(row, Ending("finish", Outcome.OK, details=item.details), now)
         self._tables.put(row.closed(State.DONE, now, self._keep(row, keep), output=item.output))
         return Verdict.ACCEPTED
 
@@ -52,6 +58,9 @@ class Settling(Changing):
         if row is None:
             return self._refusal(lease, ending.verb)
         self._record(row, ending, now)
+        if isinstance(decision, Cancel):
+            self._tables.put(row.closed(State.CANCELLED, now, self._keep(row, keep)))
+            return Verdict.ACCEPTED
         row = row.failed()
         if isinstance(decision, Bury):
             row = row.closed(State.FAILED, now, self._keep(row, keep), reason=decision.reason)
@@ -74,10 +83,12 @@ class Settling(Changing):
         row = self._running(item.lease)
         if row is None:
             return self._refusal(item.lease, "recover")
-        self._record(row, Ending("recover", item.outcome, cause=item.cause), now)
+        self._record(row, Ending("recover", item.outcome, cause=item.cause, details=item.details), now)
         row = row.struck(item.outcome)
         if isinstance(item.decision, Bury):
             row = row.closed(State.FAILED, now, self._keep(row, keep), reason=item.decision.reason)
+        elif isinstance(item.decision, Cancel):
+            row = row.closed(State.CANCELLED, now, self._keep(row, keep))
         else:
             row = row.waiting(row.seq)
         self._tables.put(row)

@@ -12,7 +12,7 @@ from qm.store.base import Alone, Held
 from qm.store.memory.reading import Reading
 from qm.store.memory.tables import Tables
 from qm.store.memory.transaction import MemoryTransaction
-from qm.task import Lease, PackedTask, State
+from qm.task import Lease, PackedAttempt, PackedTask, State
 
 
 class MemoryStore(Alone):
@@ -68,6 +68,14 @@ class MemoryStore(Alone):
     def leased(self, leases: Sequence[Lease]) -> Sequence[Held | None]:
         with self._reading() as reading:
             return reading.leased(leases)
+
+    def cancelling(self, ids: Sequence[str] | None = None) -> Sequence[tuple[str, Lease]]:
+        with self._reading() as reading:
+            return reading.cancelling(ids)
+
+    def attempts(self, id: str, before: int | None = None) -> Sequence[PackedAttempt]:
+        with self._reading() as reading:
+            return reading.attempts(id, before)
 
     def sessions(self) -> Sequence[WorkerInfo]:
         with self._reading() as reading:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from qm.limits import PREVIEW_MAX
-from qm.store.memory.rows import Row
+from qm.messages import Details
+from qm.store.memory.rows import Record, Row
 from qm.store.memory.tables import Tables
-from qm.task import PackedTask
+from qm.task import PackedAttempt, PackedTask, State
 
 
 def view(tables: Tables, row: Row) -> PackedTask:
@@ -34,6 +35,7 @@ def view(tables: Tables, row: Row) -> PackedTask:
         worker=row.worker,
         progress=row.progress,
         note=row.note,
+        cancelling=row.cancelling and row.state is State.RUNNING,
         input_size=len(row.input),
         output_size=len(row.output or b""),
     )
@@ -47,6 +49,24 @@ def preview(tables: Tables, row: Row) -> PackedTask:
     if task.output_size > PREVIEW_MAX:
         task.output = None
     return task
+
+
+def attempt(record: Record) -> PackedAttempt:
+    """An attempt that has ended."""
+    details = record.ending.details or Details()
+    return PackedAttempt(
+        attempt=record.lease.attempt,
+        outcome=record.ending.outcome,
+        started=record.started or 0.0,
+        ended=record.ended,
+        worker=record.worker,
+        cause=record.ending.cause,
+        error=record.ending.error,
+        pid=details.pid,
+        exitcode=details.exitcode,
+        peak_memory=details.peak_memory,
+        log=details.log,
+    )
 
 
 def carried(task: PackedTask) -> int:

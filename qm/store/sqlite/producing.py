@@ -40,6 +40,8 @@ class Producing(Part):
             numbers.append((n,))
             self.entry.move(name, State(state), State.CANCELLED)
         self.connection.run_many("cancel", numbers, (now, keep))
+        running = [(row[3],) for row in _of(found, (State.RUNNING,))]
+        self.connection.run_many("cancel_running", running, (now,))
         return _before(found, ids, _CANCELLABLE, State.CANCELLED)
 
     def requeue(self, ids: Sequence[str], now: float) -> list[State | None]:
@@ -60,7 +62,7 @@ class Producing(Part):
         """Deletes tasks given as (id, state, type, n, digest); their ids stay known."""
         numbers = [(row[3],) for row in rows]
         self.connection.run_many("bury_id", [(row[0], row[4], until) for row in rows])
-        for name in ("forget_attempts", "forget_inputs", "forget_outputs", "forget"):
+        for name in ("forget_attempts", "forget_details", "forget_inputs", "forget_outputs", "forget"):
             self.connection.run_many(name, numbers)
         for _, state, name, _, _ in rows:
             self.entry.move(name, State(state), None)

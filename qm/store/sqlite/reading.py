@@ -14,7 +14,7 @@ from qm.messages import ListQuery, PackedPage, Page, Slot, TypeOptions, WorkerIn
 from qm.store.base import Held
 from qm.store.sqlite.connection import Connection, Row
 from qm.store.sqlite.paging import Place, places
-from qm.task import Lease, PackedTask, State, Task
+from qm.task import Attempt, Lease, Outcome, PackedAttempt, PackedTask, State, Task
 
 #: Tasks that a get reads by one statement, once it has begun with one: two megabytes each at the worst, read
 #: before the caller can say that it has enough.
@@ -84,6 +84,24 @@ class SQLiteReader:
         found = {held.lease: held for held in map(_held, self.connection.run_many("leased", given))}
         return [found.get(lease) for lease in leases]
 
+    def cancelling(self, ids: Sequence[str] | None = None) -> Sequence[tuple[str, Lease]]:
+        if ids is None:
+            rows = self.connection.run("cancelling")
+        else:
+            rows = self.connection.run_many("cancelling_of", [(id_,) for id_ in dict.fromkeys(ids)])
+        return [(session, Lease(id_, attempt, token)) for session, id_, attempt, token in rows]
+
+    def attempts(self, id: str, before: int | None = None) -> Sequence[PackedAttempt]:
+        found: list[PackedAttempt] = []
+        size = 0
+        for row in self.connection.iterate("attempts", (id, before)):
+            one = _attempt(row)
+            size += len(one.log) + len(one.error or b"")
+            if found and size > BATCH_BYTES:
+                break
+            found.append(one)
+        return found
+
     def sessions(self) -> Sequence[WorkerInfo]:
         return [
             WorkerInfo(session=s, host=host, pid=pid, processes=n, types=_types_decoder.decode(types))
@@ -106,7 +124,7 @@ class SQLiteReader:
 
 
 def _held(row: Row) -> Held:
-    id_, attempt, token, name, failures, crashes, lost, attempts, started = row
+    id_, attempt, token, name, failures, crashes, lost, attempts, started, cancelling = row
     return Held(
         lease=Lease(id_, attempt, token),
         type=name,
@@ -115,6 +133,24 @@ def _held(row: Row) -> Held:
         lost=lost,
         attempts=attempts,
         started=started,
+        cancelling=bool(cancelling),
+    )
+
+
+def _attempt(row: Row) -> PackedAttempt:
+    attempt, outcome, started, ended, worker, cause, error, pid, exitcode, peak_memory, log = row
+    return Attempt(
+        attempt=attempt,
+        outcome=Outcome(outcome),
+        started=started,
+        ended=ended,
+        worker=worker,
+        cause=cause,
+        error=error,
+        pid=pid,
+        exitcode=exitcode,
+        peak_memory=peak_memory,
+        log=log,
     )
 
 
@@ -122,13 +158,14 @@ def _held(row: Row) -> Held:
 _COLUMNS = (
     *("id", "type", "input", "state", "output", "reason", "priority", "attempt", "attempts"),
     *("failures", "crashes", "lost", "added", "due", "started", "ended", "expires", "timeout"),
-    *("worker", "progress", "note", "input_size", "output_size", "error"),
+    *("worker", "progress", "note", "cancelling", "input_size", "output_size", "error"),
 )
 
 
 def _task(row: Row) -> PackedTask:
     fields: dict[str, Any] = dict(zip(_COLUMNS, row[1:], strict=True))
     fields["state"] = State(fields["state"])
+    fields["cancelling"] = bool(fields["cancelling"])
     if fields["state"] is State.DONE:
         fields["error"] = None
     return Task(**fields)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from qm.messages import Fail, Finish, Retry, Verdict
-from qm.policy.decision import Bury, Decision
+from qm.messages import Details, Fail, Finish, Retry, Verdict
+from qm.policy.decision import Back, Bury, Cancel, Decision
 from qm.store.base import Recovery
 from qm.store.sqlite.connection import Row
 from qm.store.sqlite.part import NEAR_MAX, Part
@@ -19,6 +19,9 @@ from qm.task import Lease, Outcome, State
 
 #: Which counter a death raises: (crashes, lost).
 _STRIKES: Final = {Outcome.CRASHED: (1, 0), Outcome.LOST: (0, 1)}
+
+#: Where policy's word takes a task whose worker is gone.
+_TARGETS: Final = {Back: State.WAITING, Bury: State.FAILED, Cancel: State.CANCELLED}
 
 
 class _End(NamedTuple):
@@ -31,13 +34,17 @@ class _End(NamedTuple):
     cause: str | None = None
     error: bytes | None = None
     output: bytes | None = None
+    details: Details | None = None
 
 
 class Settling(Part):
     """See `qm.store.base.Verbs`."""
 
     def finish(self, items: Sequence[Finish], now: float, keep: float) -> list[Verdict]:
-        ends = [_End(i.lease, (len(i.output),), State.DONE, Outcome.OK, output=i.output) for i in items]
+        ends = [
+            _End(i.lease, (len(i.output),), State.DONE, Outcome.OK, output=i.output, details=i.details)
+            for i in items
+        ]
         verdicts, settled = self._settle("finish", ends, now, (now, keep))
         far = [(n, end.output) for n, end in settled if len(end.output or b"") > NEAR_MAX]
         if far:
@@ -45,7 +52,12 @@ class Settling(Part):
         return verdicts
 
     def fail(self, items: Sequence[tuple[Fail, Decision]], now: float, keep: float) -> list[Verdict]:
-        ends = [self._failed(item.lease, item.error, decision, now) for item, decision in items]
+        ends = [
+            self._failed(item.lease, item.error, decision, now)._replace(
+                outcome=item.outcome, details=item.details
+            )
+            for item, decision in items
+        ]
         return self._settle("fail", ends, now, (now, keep))[0]
 
     def retry(self, items: Sequence[tuple[Retry, Decision]], now: float, keep: float) -> list[Verdict]:
@@ -59,16 +71,17 @@ class Settling(Part):
     def recover(self, items: Sequence[Recovery], now: float, keep: float) -> list[Verdict]:
         ends = []
         for item in items:
-            buried = isinstance(item.decision, Bury)
-            target = State.FAILED if buried else State.WAITING
+            target = _TARGETS[type(item.decision)]
             reason = item.decision.reason if isinstance(item.decision, Bury) else None
             row = (target.value, reason, *_STRIKES.get(item.outcome, (0, 0)))
-            ends.append(_End(item.lease, row, target, item.outcome, item.cause))
+            ends.append(_End(item.lease, row, target, item.outcome, item.cause, details=item.details))
         return self._settle("recover", ends, now, (now, keep))[0]
 
     def _failed(self, lease: Lease, error: bytes | None, decision: Decision, now: float) -> _End:
         if isinstance(decision, Bury):
             target, due, seq, reason = State.FAILED, None, None, decision.reason
+        elif isinstance(decision, Cancel):
+            target, due, seq, reason = State.CANCELLED, None, None, None
         elif decision.at > now:
             target, due, seq, reason = State.SCHEDULED, decision.at, None, None
         else:
@@ -90,6 +103,9 @@ class Settling(Part):
             settled.append((end, row))
             self.entry.move(name, State.RUNNING, end.target)
         self.connection.run_many("record", [_record(verb, end, row, now) for end, row in settled])
+        details = [_details(row, end.details) for end, row in settled if end.details is not None]
+        if details:
+            self.connection.run_many("record_details", details)
         verdicts = self._verdicts(verb, ends, {end.lease for end, _ in settled})
         return verdicts, [(row[0], end) for end, row in settled]
 
@@ -110,6 +126,10 @@ class Settling(Part):
 
 def _triple(lease: Lease) -> tuple[str, int, int]:
     return lease.id, lease.attempt, lease.token
+
+
+def _details(row: Row, details: Details) -> Row:
+    return (row[0], row[3], details.pid, details.exitcode, details.peak_memory, details.log)
 
 
 def _record(verb: str, end: _End, row: Row, now: float) -> Row:

@@ -20,7 +20,7 @@ from qm.store.sqlite.file import FileLock, open_reader, open_writer
 from qm.store.sqlite.ledger import Entry, Ledger
 from qm.store.sqlite.reading import SQLiteReader
 from qm.store.sqlite.transaction import SQLiteTransaction
-from qm.task import Lease, PackedTask, State
+from qm.task import Lease, PackedAttempt, PackedTask, State
 
 Durability = Literal["full", "relaxed"]
 
@@ -89,6 +89,14 @@ class SQLiteStore(Alone):
     def leased(self, leases: Sequence[Lease]) -> Sequence[Held | None]:
         with self._reader() as reader:
             return reader.leased(leases)
+
+    def cancelling(self, ids: Sequence[str] | None = None) -> Sequence[tuple[str, Lease]]:
+        with self._reader() as reader:
+            return reader.cancelling(ids)
+
+    def attempts(self, id: str, before: int | None = None) -> Sequence[PackedAttempt]:
+        with self._reader() as reader:
+            return reader.attempts(id, before)
 
     def sessions(self) -> Sequence[WorkerInfo]:
         with self._reader() as reader:

@@ -18,6 +18,7 @@ transaction.
 
 from qm.testing.contract.producing import Producing
 from qm.testing.contract.reading import Reading
+from qm.testing.contract.recording import Recording
 from qm.testing.contract.settling import Settling
 from qm.testing.contract.timing import Timing
 from qm.testing.contract.transactions import Transactions
@@ -26,5 +27,5 @@ from qm.testing.contract.working import Working
 __all__ = ["StoreContract"]
 
 
-class StoreContract(Producing, Working, Settling, Timing, Reading, Transactions):
+class StoreContract(Producing, Working, Settling, Recording, Timing, Reading, Transactions):
     """Subclass it as `Test...` with a `store` fixture; see this module's docstring."""

@@ -61,14 +61,15 @@ RETURNING n, id, type, attempt, lease, session, slot, worker, started
 INSERT INTO outputs (n, data) VALUES (?, ?) /* rows */
 
 -- fail, retry --
--- `state` is policy's word: scheduled (due set), waiting (at the tail: seq set) or failed (reason set).
+-- `state` is policy's word: scheduled (due set), waiting (at the tail: seq set), failed (reason set) or
+-- cancelled.
 WITH given (id, attempt, lease, state, due, seq, reason) AS (VALUES (?, ?, ?, ?, ?, ?, ?) /* rows */),
      call (now, keep) AS (VALUES (?, ?))
 UPDATE tasks SET
-    state = given.state, failures = failures + 1,
+    state = given.state, failures = failures + (given.state <> 'cancelled'),
     due = given.due, seq = coalesce(given.seq, tasks.seq), reason = given.reason,
-    ended = CASE given.state WHEN 'failed' THEN call.now END,
-    expires = CASE given.state WHEN 'failed' THEN call.now + coalesce(
+    ended = CASE WHEN given.state IN ('failed', 'cancelled') THEN call.now END,
+    expires = CASE WHEN given.state IN ('failed', 'cancelled') THEN call.now + coalesce(
         tasks.keep, (SELECT types.keep FROM types WHERE types.type = tasks.type), call.keep) END
 FROM given, call
 WHERE tasks.id = given.id AND tasks.state = 'running'
@@ -84,14 +85,14 @@ WHERE tasks.id = given.id AND tasks.state = 'running'
 RETURNING n, id, type, attempt, lease, session, slot, worker, started
 
 -- recover --
--- `state` is policy's word: waiting (at the old place) or failed (reason set).
+-- `state` is policy's word: waiting (at the old place), failed (reason set) or cancelled.
 WITH given (id, attempt, lease, state, reason, crashes, lost) AS (VALUES (?, ?, ?, ?, ?, ?, ?) /* rows */),
      call (now, keep) AS (VALUES (?, ?))
 UPDATE tasks SET
     state = given.state, reason = given.reason,
     crashes = tasks.crashes + given.crashes, lost = tasks.lost + given.lost,
-    ended = CASE given.state WHEN 'failed' THEN call.now END,
-    expires = CASE given.state WHEN 'failed' THEN call.now + coalesce(
+    ended = CASE WHEN given.state IN ('failed', 'cancelled') THEN call.now END,
+    expires = CASE WHEN given.state IN ('failed', 'cancelled') THEN call.now + coalesce(
         tasks.keep, (SELECT types.keep FROM types WHERE types.type = tasks.type), call.keep) END
 FROM given, call
 WHERE tasks.id = given.id AND tasks.state = 'running'
@@ -102,6 +103,9 @@ RETURNING n, id, type, attempt, lease, session, slot, worker, started
 INSERT INTO attempts (n, attempt, lease, verb, outcome, session, slot, worker, started, ended, cause, error,
                       output)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) /* rows */
+
+-- record_details --
+INSERT INTO details (n, attempt, pid, exitcode, peak_memory, log) VALUES (?, ?, ?, ?, ?, ?) /* rows */
 
 -- settled --
 -- How the leases that no longer hold were settled.
@@ -134,11 +138,18 @@ UPDATE tasks SET
 FROM given, call
 WHERE tasks.n = given.n AND tasks.state IN ('blocked', 'scheduled', 'waiting')
 
+-- cancel_running --
+WITH given (n) AS (VALUES (?) /* rows */),
+     call (now) AS (VALUES (?))
+UPDATE tasks SET cancelling = call.now
+FROM given, call
+WHERE tasks.n = given.n AND tasks.state = 'running'
+
 -- requeue --
 WITH given (n, seq) AS (VALUES (?, ?) /* rows */)
 UPDATE tasks SET
     state = 'waiting', seq = given.seq, failures = 0, crashes = 0, lost = 0,
-    ended = NULL, expires = NULL, reason = NULL
+    ended = NULL, expires = NULL, reason = NULL, cancelling = NULL
 FROM given
 WHERE tasks.n = given.n AND tasks.state = 'failed'
 
@@ -148,6 +159,9 @@ ON CONFLICT (id) DO UPDATE SET digest = excluded.digest, until = excluded.until
 
 -- forget_attempts --
 DELETE FROM attempts WHERE n IN (VALUES (?) /* rows */)
+
+-- forget_details --
+DELETE FROM details WHERE n IN (VALUES (?) /* rows */)
 
 -- forget_inputs --
 DELETE FROM inputs WHERE n IN (VALUES (?) /* rows */)
@@ -203,22 +217,41 @@ SELECT session, host, pid, processes, types FROM sessions ORDER BY session
 
 -- held_by_session --
 SELECT t.id, t.attempt, t.lease, t.type, t.failures, t.crashes, t.lost,
-       coalesce(t.attempts, types.attempts), t.started
+       coalesce(t.attempts, types.attempts), t.started, t.cancelling IS NOT NULL
 FROM tasks AS t LEFT JOIN types ON types.type = t.type
 WHERE t.state = 'running' AND t.session = ?
 ORDER BY t.started, t.priority DESC, t.seq
 
 -- held --
 SELECT t.id, t.attempt, t.lease, t.type, t.failures, t.crashes, t.lost,
-       coalesce(t.attempts, types.attempts), t.started
+       coalesce(t.attempts, types.attempts), t.started, t.cancelling IS NOT NULL
 FROM tasks AS t LEFT JOIN types ON types.type = t.type
 WHERE t.state = 'running' AND t.session = ? AND t.slot = ? AND t.incarnation = ?
 ORDER BY t.started, t.priority DESC, t.seq
 
+-- cancelling --
+SELECT session, id, attempt, lease FROM tasks INDEXED BY running
+WHERE state = 'running' AND cancelling IS NOT NULL
+
+-- cancelling_of --
+WITH given (id) AS (VALUES (?) /* rows */)
+SELECT t.session, t.id, t.attempt, t.lease
+FROM given JOIN tasks AS t ON t.id = given.id
+WHERE t.state = 'running' AND t.cancelling IS NOT NULL
+
+-- attempts --
+SELECT a.attempt, a.outcome, a.started, a.ended, a.worker, a.cause, a.error,
+       details.pid, details.exitcode, details.peak_memory, coalesce(details.log, '')
+FROM tasks AS t
+JOIN attempts AS a ON a.n = t.n
+LEFT JOIN details ON details.n = a.n AND details.attempt = a.attempt
+WHERE t.id = ?1 AND (?2 IS NULL OR a.attempt < ?2)
+ORDER BY a.attempt DESC
+
 -- leased --
 WITH given (id, attempt, lease) AS (VALUES (?, ?, ?) /* rows */)
 SELECT t.id, t.attempt, t.lease, t.type, t.failures, t.crashes, t.lost,
-       coalesce(t.attempts, types.attempts), t.started
+       coalesce(t.attempts, types.attempts), t.started, t.cancelling IS NOT NULL
 FROM given
 JOIN tasks AS t ON t.id = given.id AND t.state = 'running' AND t.attempt = given.attempt
     AND t.lease = given.lease
@@ -230,7 +263,8 @@ SELECT t.n, t.id, t.type, coalesce(t.input, (SELECT data FROM inputs WHERE input
        iif(t.state = 'done', coalesce(attempts.output, (SELECT data FROM outputs WHERE outputs.n = t.n)), NULL),
        t.reason, t.priority, t.attempt, t.attempts,
        t.failures, t.crashes, t.lost, t.added, t.due, t.started, t.ended, t.expires, t.timeout, t.worker,
-       t.progress, t.note, t.input_size, t.output_size, attempts.error
+       t.progress, t.note, t.state = 'running' AND t.cancelling IS NOT NULL, t.input_size, t.output_size,
+       attempts.error
 FROM given
 CROSS JOIN tasks AS t ON t.id = given.id
 LEFT JOIN attempts ON attempts.n = t.n AND attempts.attempt = t.attempt
@@ -243,7 +277,8 @@ SELECT t.n, t.id, t.type,
            coalesce(attempts.output, (SELECT data FROM outputs WHERE outputs.n = t.n)), NULL),
        t.reason, t.priority, t.attempt, t.attempts,
        t.failures, t.crashes, t.lost, t.added, t.due, t.started, t.ended, t.expires, t.timeout, t.worker,
-       t.progress, t.note, t.input_size, t.output_size, attempts.error
+       t.progress, t.note, t.state = 'running' AND t.cancelling IS NOT NULL, t.input_size, t.output_size,
+       attempts.error
 FROM tasks AS t
 LEFT JOIN attempts ON attempts.n = t.n AND attempts.attempt = t.attempt
 WHERE t.n = ?

@@ -31,6 +31,7 @@ CREATE TABLE tasks (
     reason      TEXT,
     progress    REAL,
     note        TEXT,
+    cancelling  REAL,                         -- when somebody cancelled it while it ran
     input_size  INTEGER NOT NULL CHECK (input_size >= 0),
     output_size INTEGER NOT NULL DEFAULT 0 CHECK (output_size >= 0),
     input       BLOB,                         -- NULL: it lies in inputs
@@ -76,6 +77,17 @@ CREATE TABLE attempts (
     cause   TEXT,
     error   BLOB,
     output  BLOB,                             -- of the attempt that ended well; NULL: it lies in outputs
+    PRIMARY KEY (n, attempt)
+) STRICT, WITHOUT ROWID;
+
+-- What else is known of an attempt that was not quiet: it went wrong, or wrote something.
+CREATE TABLE details (
+    n           INTEGER NOT NULL,
+    attempt     INTEGER NOT NULL,
+    pid         INTEGER,
+    exitcode    INTEGER,
+    peak_memory INTEGER,
+    log         TEXT    NOT NULL,
     PRIMARY KEY (n, attempt)
 ) STRICT, WITHOUT ROWID;
 
