@@ -37,6 +37,10 @@ def attach(core: Core, info: WorkerInfo) -> Attached:
         return core.sessions.open(info, now, monotonic)
 
     if core.commit.run(work):
+        # what it holds from before may be cancelled; a cancel from now on tells the session itself
+        for session_id, lease in core.store.cancelling():
+            if session_id == info.session:
+                core.sessions.cancel(session_id, lease)
         _log.info("worker %s attached: %d processes, %d types", info.name, info.processes, len(info.types))
     core.told_unserved.difference_update(info.types)
     core.nudge_timer()

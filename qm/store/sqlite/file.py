@@ -82,8 +82,10 @@ def _check_identity(db: apsw.Connection, path: Path) -> None:
     if application_id or db.pragma("page_count"):
         raise StoreForeign(f"{path} belongs to another program", hint="give another --store")
     # auto_vacuum can only be chosen while the file is empty, and journal_mode = WAL writes its first page
-    db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    # in one transaction: a power cut between the two would leave a file that looks like another program's
+    with db:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
 def _migrate(db: apsw.Connection, path: Path) -> None:
