@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 # Two targets at once (make -j) must not both install.
 .NOTPARALLEL:
-.PHONY: help demo run test lint bench bench-backlog bench-docs docs format venv clean distclean
+.PHONY: help demo run test lint chaos bench bench-backlog bench-docs docs format venv clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ test: lint ## check style and types, then run all tests (ARGS="-k audit" for som
 
 lint: ## check style and types
 	@scripts/lint
+
+chaos: venv ## kill, stop and cut everything for two minutes under load, then audit (ARGS="--duration 20m --kills 200")
+	@.venv/bin/qmsimulator --chaos $(or $(ARGS),--duration 2m)
 
 RUNS ?= 5
 bench: venv ## measure, and other task queues beside it (PEERS="redis huey" RUNS=5 ARGS="--json FILE --svg FILE")

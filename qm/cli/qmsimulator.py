@@ -1,4 +1,4 @@
-"""qmsimulator sends random tasks and checks every result.
+"""qmsimulator sends random tasks and checks every result; with --chaos it breaks things meanwhile.
 
 Usage:
   qmsimulator [options] [-v]...
@@ -8,6 +8,10 @@ Usage:
 Producer processes send random tasks of the built-in types fibonacci, arithmetic, reverse and encoder, and its
 own pool of workers runs them. Every result is read twice and checked against an independent computation.
 Without --count it goes on until Ctrl-C; then it waits for the tasks that are out. A second Ctrl-C does not.
+
+With --chaos it starts a manager and pools of its own and, under load, kills and stops them at random moments
+and cuts their connections; then everything may settle, and the logs of what each client and worker was told
+are compared with what the manager has.
 
 Options:
   --count N            Send so many tasks in all, wait for their results, and end.
@@ -20,6 +24,14 @@ Options:
   --encoder-cost N     The bcrypt cost of the encoder's tasks, 4 to 16 (default: none is given, which is 10).
   --no-workers         Start no workers; others do the work.
   --processes N        How many processes its own workers have (default 2).
+  --chaos              Break things. It knows the next six options, --seed, --producers and, for each
+                       pool, --processes.
+  --duration TIME      How long things are broken: 90, 2m, 8h (default 60).
+  --kills N            How often the manager is killed (default: every 6 s); for 2 of these, 5 workers are.
+  --pools N            How many pools of workers (default 2).
+  --store URL          An empty store for the manager (default: a file that is removed in the end).
+  --durability WORD    full or relaxed, as of qmanager (default full).
+  --report FILE        Write the figures there, as Markdown.
   --rpc ADDRESS        Where the manager is (QM_RPC, default 127.0.0.1:8090).
   --authkey-file FILE  The manager's key (QM_AUTHKEY_FILE, default authkey in QM_HOME or ~/.qmanager).
   --log-level LEVEL    debug, info, warning, error or critical, for the workers too (QM_LOG_LEVEL, default
@@ -31,15 +43,18 @@ Options:
 
 Times run from the call of add to the moment when the producer has the result. "Lost" is a task whose add was
 acknowledged and that the manager does not know any more; "finished twice" one whose result was replaced after
-it had been read.
+it had been read. With --chaos, "lost" is also an accepted result that is not there, "finished twice" also a
+task of which two results were accepted; "unexpected" is a task or a result that nobody made, "recovered" a
+task whose add got no answer and that is there, "parked" one that failed after three recorded deaths of its
+worker. It passes if nothing is lost, finished twice, unexpected, parked without those or queued in the end.
 
-Exit codes: 0 each task sent is done once, with the right result; 1 it is not, or the workers or a producer
-died; 2 wrong usage; 4 the key was refused; 7 no manager; 130 interrupted before all of --count were sent.
+Exit codes: 0 each task sent is done once, with the right result, or --chaos passed; 1 not so, or the workers
+or a producer died; 2 wrong usage; 4 the key was refused; 7 no manager; 130 interrupted before all of --count
+were sent.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import Final
 
@@ -47,6 +62,7 @@ from msgspec.structs import replace
 
 from qm import environment, logs
 from qm.cli.arguments import Arguments
+from qm.cli.chaos import draw_seed, refuse_chaos_options, work_in_chaos
 from qm.cli.exits import Exit
 from qm.cli.manager import find_manager
 from qm.cli.meter import meter
@@ -55,9 +71,6 @@ from qm.errors import BadRequest
 from qm.operations.encoder import COST_MAX, COST_MIN
 from qm.simulator import Outcome, Plan, Pool, Simulation, report
 from qm.wire.address import Address
-
-#: Below this a seed is drawn: short enough to be read out and typed.
-_SEEDS: Final = 1_000_000
 
 _PROCESSES: Final = 2
 
@@ -69,6 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _work(arguments: Arguments) -> int:
     logs.configure(*_log(arguments), program="qmsimulator")
+    if arguments.has("--chaos"):
+        return work_in_chaos(arguments)
+    refuse_chaos_options(arguments)
     plan = _plan(arguments)
     manager = find_manager(arguments)
     pool = _pool(arguments, manager.address)
@@ -99,7 +115,7 @@ def _plan(arguments: Arguments) -> Plan:
         "seed": arguments.whole("--seed"),
         "encoder_cost": arguments.whole("--encoder-cost"),
     }
-    plan = Plan(seed=random.SystemRandom().randrange(_SEEDS))
+    plan = Plan(seed=draw_seed())
     plan = replace(plan, **{name: value for name, value in given.items() if value is not None})
     if plan.encoder_cost is not None and not COST_MIN <= plan.encoder_cost <= COST_MAX:
         raise BadRequest(f"--encoder-cost is {COST_MIN} to {COST_MAX}, not {plan.encoder_cost}")

@@ -1,0 +1,164 @@
+"""The short chaos run that every change has to pass, and the mutants that its oracle must see through.
+
+Sessions have a term of 3 s here, so that one can be stopped for longer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from qm.client import Client
+from qm.errors import LeaseLost
+from qm.ids import new_id
+from qm.messages import Crash, Slot, Taken, TypeOptions, WorkerInfo
+from qm.simulator.chaos import Findings, judge
+from qm.simulator.chaos.digest import digest
+from qm.simulator.chaos.journal import Added, Adding, Computed, Journal, read_journals
+from qm.simulator.chaos.programs import Manager
+from qm.simulator.chaos.proxy import Proxy
+from qm.simulator.chaos.reading import attempted, read_all
+from qm.wire.keys import read_key
+
+pytestmark = pytest.mark.live
+
+ROOT = Path(__file__).parents[2]
+MANAGERS = ROOT / "tests" / "simulator" / "chaos" / "managers"
+
+#: The line of the audit: the numbers that must be 0, and the verdict.
+AUDIT = re.compile(
+    r"audit: attempted \d+, acked (\d+), lost (\d+), finished twice (\d+), unexpected (\d+), recovered \d+, "
+    r"parked \d+, still queued (\d+): (passed|FAILED)"
+)
+
+
+def simulate(manager: str, home: Path, *words: str) -> tuple[int, str]:
+    """A chaos run against the manager of that name: its exit code and what it says."""
+    command = [
+        sys.executable,
+        str(MANAGERS / "simulate.py"),
+        str(MANAGERS / f"{manager}.py"),
+        "--chaos",
+        *words,
+    ]
+    environ = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "TMPDIR": str(home)}
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=110,
+    )
+    return done.returncode, done.stdout
+
+
+def audit(output: str) -> tuple[list[int], str]:
+    """acked, lost, finished twice, unexpected, still queued; and the verdict."""
+    found = AUDIT.fullmatch(output.splitlines()[-1])
+    assert found, output
+    *numbers, verdict = found.groups()
+    return [int(number) for number in numbers], verdict
+
+
+def left(home: Path) -> list[str]:
+    """Processes of a run with this folder for its files."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"TMPDIR={home}\0".encode() in (process / "environ").read_bytes():
+                found.append(f"{process.name} {(process / 'cmdline').read_bytes()!r}")
+        except OSError:  # it ended meanwhile, or is another user's
+            continue
+    return found
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_and_nothing_finished_twice_whatever_is_killed(tmp_path: Path) -> None:
+    code, output = simulate("short_term", tmp_path, "--duration", "12", "--kills", "5")
+    numbers, verdict = audit(output)
+    assert (code, numbers[1:], verdict) == (0, [0, 0, 0, 0], "passed"), output
+    assert numbers[0] > 50, "there was no load"
+    done = dict(re.findall(r"^  (\w[\w ]*\w) +(\d+)$", output, re.MULTILINE))
+    assert done["manager killed"] == "5"
+    assert int(done["child killed"]) + int(done["pool killed"]) > 6
+    assert left(tmp_path) == []
+    assert list(tmp_path.iterdir()) == [], "a run that passed leaves no logs"
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    (tmp_path / "journals").mkdir()
+    return Journal(tmp_path / "journals", "test")
+
+
+class Zombie:
+    """Two workers, of which the first is believed to be dead and says its result all the same."""
+
+    def __init__(self, folder: Path, journal: Journal, manager: str) -> None:
+        self._folder = folder
+        self._journal = journal
+        command = (sys.executable, str(MANAGERS / f"{manager}.py"))
+        self._manager = Manager(folder, command, f"sqlite:{folder / 'queue.db'}", "full")
+        self._proxy = Proxy(journal)
+
+    def __enter__(self) -> Zombie:
+        self._proxy.start()
+        self._manager.start()
+        deadline = time.monotonic() + 30
+        while (address := self._manager.address()) is None:
+            assert time.monotonic() < deadline and self._manager.code is None
+            time.sleep(0.05)
+        self._proxy.manager = address
+        self.client = Client(self._proxy.address, read_key(self._folder / "authkey"))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.client.close()
+        self._manager.kill()
+        self._proxy.stop()
+
+    def play(self) -> Findings:
+        """The zombie hands in its result while the second worker runs the task; then that one does."""
+        self._journal.write(Adding(["the-task"]))
+        self.client.add("chaos", id="the-task")
+        self._journal.write(Added(["the-task"]))
+        slot, first = self._take()
+        self.client.crashed(Crash(slot=slot, exitcode=-9, current=first.lease))
+        _, second = self._take()
+        for taken in (first, second):
+            output = f"of attempt {taken.lease.attempt}"
+            self._journal.write(Computed(taken.id, taken.lease.attempt, digest(output)))
+            with contextlib.suppress(LeaseLost):  # the oracle knows from the proxy who was refused
+                self.client.finish(taken.lease, output)
+        read_all(self.client, attempted(read_journals(self._folder / "journals")), self._journal)
+        return judge(entry.event for entry in read_journals(self._folder / "journals"))
+
+    def _take(self) -> tuple[Slot, Taken]:
+        info = WorkerInfo(session=new_id(), host="h", pid=1, processes=1, types={"chaos": TypeOptions()})
+        self.client.attach(info)
+        slot = Slot(info.session, 0, 0)
+        taken = self.client.take(slot, ["chaos"])
+        assert taken is not None
+        return slot, taken
+
+
+def test_a_manager_with_its_fence_is_not_blamed(tmp_path: Path, journal: Journal) -> None:
+    with Zombie(tmp_path, journal, "short_term") as zombie:
+        findings = zombie.play()
+    assert findings.holds, findings.complaints
+    assert findings.verdicts == {"lost": 1, "accepted": 1}
+
+
+def test_a_manager_without_its_fence_is_caught(tmp_path: Path, journal: Journal) -> None:
+    with Zombie(tmp_path, journal, "no_fence") as zombie:
+        findings = zombie.play()
+    assert not findings.holds
+    assert findings.twice + findings.unexpected > 0, findings.complaints
