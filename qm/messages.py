@@ -99,6 +99,11 @@ class Slot(Struct, frozen=True, array_like=True):
     index: int
     incarnation: int
 
+    def succeeds(self, other: Slot) -> bool:
+        """Whether it is `other`, or a later incarnation of it."""
+        same = (self.session, self.index) == (other.session, other.index)
+        return same and self.incarnation >= other.incarnation
+
 
 class Claim(Struct, frozen=True, kw_only=True):
     """What a slot wants, and what it still has.

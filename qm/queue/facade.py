@@ -49,7 +49,8 @@ class Queue:
         self.done = View(self.core, ENDED)
         self._timer = Timer(self.core)
         for info in store.sessions():  # pools of before a restart get one fresh term to come back
-            self.core.sessions.open(info, self.core.clock.now(), self.core.clock.monotonic())
+            known = self.core.sessions.open(info, self.core.clock.now(), self.core.clock.monotonic())
+            self.core.sessions.confirm(known)
         for session_id, lease in store.cancelling():
             self.core.sessions.cancel(session_id, lease)
 

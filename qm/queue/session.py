@@ -13,6 +13,7 @@ from qm.policy.decision import Back, Bury, Cancel
 from qm.policy.retention import KEEP_ENDED, KEEP_FAILED
 from qm.policy.strikes import after_death, after_release, cause_of
 from qm.queue.core import Core, Effects
+from qm.queue.sessions import Session
 from qm.queue.settle import check, fail
 from qm.queue.waiter import Caller, Waiter
 from qm.store.base import Held, Recovery, Transaction
@@ -31,12 +32,12 @@ def attach(core: Core, info: WorkerInfo) -> Attached:
             raise BadRequest(f"{name[:80]!r} cannot be a type")
     now, monotonic = core.clock.now(), core.clock.monotonic()
 
-    def work(tx: Transaction) -> bool:
+    def work(tx: Transaction) -> Session:
         tx.attach(info, now)
         # in here, so that an end of the same session comes wholly before or wholly after
         return core.sessions.open(info, now, monotonic)
 
-    if core.commit.run(work):
+    if core.sessions.confirm(core.commit.run(work)):
         # what it holds from before may be cancelled; a cancel from now on tells the session itself
         for session_id, lease in core.store.cancelling():
             if session_id == info.session:

@@ -46,6 +46,9 @@ class Session:
         self.since = since
         self.deadline = deadline
         self.draining = False
+        #: The store knows it. Until then nobody may call under it: what it took would be missed by nobody
+        #: after a restart.
+        self.stored = False
         #: It is over; it stays here until what it held is given back, whatever the store says meanwhile.
         self.ended = False
         #: Its children by index: the latest incarnation of each.
@@ -75,20 +78,25 @@ class Sessions:
         #: Processes by the type they serve; None once a session has come, gone or begun to drain.
         self._serving: Counter[str] | None = None
 
-    def open(self, info: WorkerInfo, now: float, monotonic: float) -> bool:
-        """Opens a session, or re-opens it with what it now says. Gives whether it is new."""
+    def open(self, info: WorkerInfo, now: float, monotonic: float) -> Session:
+        """Opens a session, or re-opens it with what it now says. `confirm` follows once that is stored."""
         with self._lock:
             self._serving = None
             known = self._sessions.get(info.session)
             if known is None or known.ended:
-                self._sessions[info.session] = Session(info, now, monotonic + SESSION_TERM)
-                return True
+                known = self._sessions[info.session] = Session(info, now, monotonic + SESSION_TERM)
             known.info = info
             known.deadline = monotonic + SESSION_TERM
-            return False
+            return known
+
+    def confirm(self, session: Session) -> bool:
+        """The store knows the session now. Gives whether it did not before."""
+        with self._lock:
+            was, session.stored = session.stored, True
+            return not was
 
     def is_open(self, session: str) -> bool:
-        """Whether there is such a session, and it has not ended."""
+        """Whether there is such a session, and it has not ended; it may not be stored yet."""
         with self._lock:
             return self._get(session) is not None
 
@@ -262,7 +270,7 @@ class Sessions:
 
     def _find(self, session: str) -> Session:
         found = self._get(session)
-        if found is None:
+        if found is None or not found.stored:
             raise SessionLost(f"session {session[:64]!r} is not known here", hint="attach again")
         return found
 

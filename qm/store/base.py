@@ -85,7 +85,8 @@ class Reader(Protocol):
         """How many tasks of these types wait; kept, not counted."""
 
     def held(self, slot: Slot | None = None, *, session: str | None = None) -> Sequence[Held]:
-        """The running tasks of a slot, or of a whole session, in the order they were taken."""
+        """The running tasks of a slot, or of a whole session, in the order they were taken. A slot has what
+        its dead predecessors (of lower incarnations) still hold, too: nobody else would miss it."""
 
     def leased(self, leases: Sequence[Lease]) -> Sequence[Held | None]:
         """The running tasks under these leases, None where a lease does not hold (any more)."""
@@ -117,7 +118,9 @@ class Verbs(Protocol):
         self, slot: Slot, types: Sequence[str], limit: int, now: float, timeout: float
     ) -> Sequence[Taken]:
         """Leases up to `limit` waiting tasks of `types` to a slot, highest priority first, then oldest; stops
-        at `BATCH_BYTES` of payloads but gives at least one. `timeout` is for tasks that have none."""
+        at `BATCH_BYTES` of payloads but gives at least one. A task whose worker died before comes alone: when
+        a host falls silent, nobody can tell which of a batch it ran, and all are charged. `timeout` is for
+        tasks that have none."""
 
     def finish(self, items: Sequence[Finish], now: float, keep: float) -> Sequence[Verdict]:
         """Results under their leases. `keep`: seconds to keep tasks that do not say, nor their type."""

@@ -101,6 +101,8 @@ class Membership(Struct):
     draining: bool = False
     #: It is over, but what it held is not given back yet.
     ended: bool = False
+    #: The store knows it: until then nobody may call under it.
+    stored: bool = False
     #: (incarnation, call) by index.
     slots: dict[int, tuple[int, int]] = field(default_factory=dict)
 
@@ -129,7 +131,7 @@ class Ledger:
     def running(self, session: str, slot: Slot | None = None) -> list[Record]:
         """What a session, or one slot of it, holds."""
         held = [r for r in self.tasks.values() if r.slot is not None and r.slot.session == session]
-        return [r for r in held if slot is None or r.slot == slot]
+        return [r for r in held if slot is None or (r.slot and _may_speak_for(slot, r.slot))]
 
     def line(self, types: list[str]) -> list[Record]:
         """What waits of these types, in its order."""
@@ -150,4 +152,9 @@ class Ledger:
     def is_open(self, session: str) -> bool:
         """Whether the manager should know it."""
         found = self.sessions.get(session)
-        return found is not None and not found.ended
+        return found is not None and found.stored and not found.ended
+
+
+def _may_speak_for(slot: Slot, holder: Slot) -> bool:
+    """Whether it is the same slot, or its dead predecessor: what that holds is its to give back."""
+    return holder.index == slot.index and holder.incarnation <= slot.incarnation

@@ -43,6 +43,7 @@ class Oracle:
         self.ledger.sessions.clear()
         for info in self.ledger.stored.values():
             self.ledger.open(info, self._clock.monotonic())
+            self.ledger.sessions[info.session].stored = True
         self.compare()
 
     def crashed(self) -> None:
@@ -90,7 +91,7 @@ class Oracle:
             self._compare_task(tasks[task.id], task)
         self._compare_counts()
         workers = {worker.session for worker in self._queue.status().workers}
-        known = {session for session in self.ledger.sessions if self.ledger.is_open(session)}
+        known = {key for key, session in self.ledger.sessions.items() if not session.ended}
         demand(workers == known, "open are the sessions", workers, "not", known)
 
     def compare_lists(self) -> None:

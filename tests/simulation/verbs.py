@@ -101,6 +101,7 @@ class Verbs(Attempts):
 
     def _attach(self, info: WorkerInfo, answer: object) -> None:
         self._ledger.open(info, self._clock.monotonic())
+        self._ledger.sessions[info.session].stored = True
         self._ledger.stored[info.session] = info
         self._ledger.attempts.update({name: options.attempts for name, options in info.types.items()})
 
@@ -189,8 +190,9 @@ class Verbs(Attempts):
 
     def _bury(self, crash: Crash) -> None:
         slot = crash.slot
-        if self._ledger.is_open(slot.session):
-            slots = self._ledger.sessions[slot.session].slots
+        known = self._ledger.sessions.get(slot.session)
+        if known is not None and not known.ended:
+            slots = known.slots
             if slots.get(slot.index, (0, -1))[0] <= slot.incarnation:
                 slots[slot.index] = (slot.incarnation + 1, -1)
 

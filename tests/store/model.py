@@ -139,8 +139,7 @@ class Model:
         return found
 
     def held(self, slot: Slot | None = None, *, session: str | None = None) -> Sequence[Held]:
-        held = [e for e in self._entries(State.RUNNING) if e.slot]
-        held = [e for e in held if (e.slot == slot if slot else e.slot and e.slot.session == session)]
+        held = [e for e in self._entries(State.RUNNING) if e.slot and _holds(e.slot, slot, session)]
         held.sort(key=lambda e: (e.task.started, -e.task.priority, e.seq))
         return [self._held(entry) for entry in held]
 
@@ -213,6 +212,9 @@ class Model:
         self, slot: Slot, types: Sequence[str], limit: int, now: float, timeout: float
     ) -> Sequence[Taken]:
         line = sorted((e for e in self._entries(State.WAITING) if e.task.type in types), key=_order)
+        suspects = [place for place, entry in enumerate(line) if entry.task.crashes + entry.task.lost]
+        if suspects:
+            limit = min(limit, max(suspects[0], 1))
         return [self._take(entry, slot, now, timeout) for entry in line[: max(limit, 0)]]
 
     def finish(self, items: Sequence[Finish], now: float, keep: float) -> Sequence[Verdict]:
@@ -421,6 +423,14 @@ class Model:
     def _end(self, entry: Entry, state: State, now: float, keep: float, reason: str | None = None) -> None:
         expires = now + self._option(entry, "keep", keep)
         entry.task = replace(entry.task, state=state, ended=now, expires=expires, reason=reason, due=None)
+
+
+def _holds(holder: Slot, slot: Slot | None, session: str | None) -> bool:
+    """Whether what `holder` took is the slot's (its own or a dead predecessor's), or else the session's."""
+    if slot is None:
+        return holder.session == session
+    same = holder.session == slot.session and holder.index == slot.index
+    return same and holder.incarnation <= slot.incarnation
 
 
 def _shown(entry: Entry) -> PackedTask:

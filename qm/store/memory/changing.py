@@ -32,13 +32,15 @@ class Changing(Reading):
         heads = [(line.first(), type_) for type_ in {*types} if (line := lines.get(type_))]
         heapq.heapify(heads)
         taken: list[Taken] = []
-        size = 0
+        size, alone = 0, False
         while heads and len(taken) < limit:
             place, type_ = heads[0]
             row = self._tables.rows[place[2]]
             size += len(row.input)
-            if taken and size > BATCH_BYTES:
+            deaths = row.crashes + row.lost
+            if taken and (alone or deaths or size > BATCH_BYTES):
                 break
+            alone = deaths > 0
             taken.append(self._take(row, slot, now, timeout))
             if line := lines.get(type_):
                 heapq.heapreplace(heads, (line.first(), type_))

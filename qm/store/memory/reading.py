@@ -44,7 +44,8 @@ class Reading:
         of = slot.session if slot else session
         if of is None:
             raise BadRequest("whose tasks? name a slot or a session")
-        ids = [id_ for one, some in self._tables.holding(of) if slot in (None, one) for id_ in some]
+        holding = self._tables.holding(of)
+        ids = [id_ for one, some in holding if slot is None or slot.succeeds(one) for id_ in some]
         rows = sorted((self._tables.rows[id_] for id_ in ids), key=_taken)
         return [held for row in rows if (held := self._held(row))]
 

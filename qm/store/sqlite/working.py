@@ -24,11 +24,12 @@ class Working(Part):
         if not wanted or limit < 1:
             return []
         taken: list[Taken] = []
-        leased, size = [], 0
-        for n, id_, attempt, name, data, failures, own, added, priority, _ in self._heads(wanted, limit):
+        leased, size, alone = [], 0, False
+        for n, id_, attempt, name, data, failures, own, added, priority, deaths in self._heads(wanted, limit):
             size += len(data)
-            if taken and size > BATCH_BYTES:
+            if taken and (alone or deaths or size > BATCH_BYTES):
                 break
+            alone = deaths > 0
             lease = Lease(id_, attempt + 1, random_token())
             seconds = own or self.entry.timeout(name) or timeout
             taken.append(Taken(lease, name, data, failures, seconds, added, priority))

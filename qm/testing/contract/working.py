@@ -71,6 +71,14 @@ class Taking(ContractBase):
         add(verbs, "a", new("b", "sms"), "c", new("d", "sms", priority=1), new("e", "fax"))
         assert [taken.id for taken in take(verbs, 9)] == ["d", "a", "b", "c"]
 
+    @pytest.mark.parametrize("outcome", [Outcome.CRASHED, Outcome.LOST])
+    def test_a_task_whose_worker_died_comes_alone(self, verbs: Desk, outcome: Outcome) -> None:
+        add(verbs, *"abcde")
+        a, b = (taken.lease for taken in take(verbs, 2))
+        verbs.recover([recovery(b, outcome, Back())], NOW, DAY)
+        verbs.release([a], NOW)
+        assert [[taken.id for taken in take(verbs, 9)] for _ in range(3)] == [["a"], ["b"], [*"cde"]]
+
     def test_only_the_types_asked_for_are_taken(self, verbs: Desk) -> None:
         add(verbs, "a", new("b", "sms"))
         assert [taken.id for taken in verbs.take(SLOT, ["sms", "fax", "sms"], 9, NOW, HOUR)] == ["b"]
@@ -176,11 +184,18 @@ class Holding(ContractBase):
         assert [lease.id for lease in leases] == [*"fabcde"]
         assert [held.lease for held in verbs.held(SLOT)] == leases
 
-    def test_another_slot_or_incarnation_holds_nothing(self, verbs: Desk) -> None:
+    def test_another_slot_or_an_earlier_incarnation_holds_nothing(self, verbs: Desk) -> None:
         added_and_taken(verbs)
-        for slot in (Slot("session-1", 0, 2), Slot("session-1", 1, 1), Slot("session-2", 0, 1)):
+        for slot in (Slot("session-1", 0, 0), Slot("session-1", 1, 1), Slot("session-2", 0, 1)):
             assert verbs.held(slot) == []
         assert verbs.held(session="session-2") == []
+
+    def test_a_slot_has_what_its_predecessors_still_hold(self, verbs: Desk) -> None:
+        add(verbs, "a", "b", "c")
+        incarnations = [Slot("session-1", 0, 0), Slot("session-1", 0, 10), Slot("session-1", 0, 2)]
+        a, b, c = [take_one(verbs, slot=slot, now=NOW + i) for i, slot in enumerate(incarnations)]
+        assert [held.lease for held in verbs.held(Slot("session-1", 0, 2))] == [a, c]
+        assert [held.lease for held in verbs.held(Slot("session-1", 0, 11))] == [a, b, c]
 
     def test_a_session_holds_what_all_its_slots_hold(self, verbs: Desk) -> None:
         add(verbs, "a", "b", "c")

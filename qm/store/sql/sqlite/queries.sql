@@ -15,7 +15,7 @@ INSERT INTO inputs (n, data) VALUES (?, ?) /* rows */
 -- heads --
 -- The next tasks of one type: the head of its line, walked only as far as the limit reaches.
 SELECT t.n, t.id, t.attempt, t.type, coalesce(t.input, (SELECT data FROM inputs WHERE inputs.n = t.n)),
-       t.failures, t.timeout, t.added, t.priority, t.seq
+       t.failures, t.timeout, t.added, t.priority, t.crashes + t.lost
 FROM tasks AS t
 WHERE t.state = 'waiting' AND t.type = ?
 ORDER BY t.priority DESC, t.seq
@@ -30,7 +30,7 @@ WITH heads AS MATERIALIZED (
     LIMIT ?
 )
 SELECT t.n, t.id, t.attempt, t.type, coalesce(t.input, (SELECT data FROM inputs WHERE inputs.n = t.n)),
-       t.failures, t.timeout, t.added, t.priority, t.seq
+       t.failures, t.timeout, t.added, t.priority, t.crashes + t.lost
 FROM heads CROSS JOIN tasks AS t ON t.n = heads.n
 ORDER BY t.priority DESC, t.seq
 
@@ -226,7 +226,7 @@ ORDER BY t.started, t.priority DESC, t.seq
 SELECT t.id, t.attempt, t.lease, t.type, t.failures, t.crashes, t.lost,
        coalesce(t.attempts, types.attempts), t.started, t.cancelling IS NOT NULL
 FROM tasks AS t LEFT JOIN types ON types.type = t.type
-WHERE t.state = 'running' AND t.session = ? AND t.slot = ? AND t.incarnation = ?
+WHERE t.state = 'running' AND t.session = ? AND t.slot = ? AND t.incarnation <= ?
 ORDER BY t.started, t.priority DESC, t.seq
 
 -- cancelling --
