@@ -15,9 +15,11 @@ QueueError
   ├── SessionLost        the manager does not know the session: attach again
   ├── Draining           the manager is stopping; a resend reaches the next one
   ├── NotCommitted       the store did not commit; nothing was changed, a resend is safe
+  ├── DiskFull           there is no space for a new task
   ├── StoreError         the store cannot be used
   │     ├── StoreBusy        another manager has it
-  │     ├── StoreForeign     not a store of ours, or damaged
+  │     ├── StoreForeign     not a store of ours
+  │     │     └── StoreDamaged     a store of ours, and it does not hold what it should
   │     └── StoreTooNew      written by a newer qmanager
   ├── Internal           a bug in the manager; its log has the details under the id in the text
   └── TaskError          a task's own end, raised by `Client.result`
@@ -44,6 +46,7 @@ __all__ = [
     "BadPayload",
     "BadRequest",
     "Cancelled",
+    "DiskFull",
     "Draining",
     "DuplicateType",
     "IdConflict",
@@ -59,6 +62,7 @@ __all__ = [
     "QueueError",
     "SessionLost",
     "StoreBusy",
+    "StoreDamaged",
     "StoreError",
     "StoreForeign",
     "StoreTooNew",
@@ -170,9 +174,17 @@ class Draining(QueueError):
 
 
 class NotCommitted(QueueError):
-    """The store did not commit. Nothing was changed; a resend is safe."""
+    """The store did not commit: nothing was changed. Or its disk failed while it did, and only a restart can
+    tell. A resend is safe either way."""
 
     code = "not_committed"
+
+
+class DiskFull(QueueError):
+    """There is no space for a new task. Nothing was changed; a resend is safe, and helps once there is space.
+    A client does not try again by itself: a full disk seldom is none a second later."""
+
+    code = "disk_full"
 
 
 class StoreError(QueueError):
@@ -191,6 +203,12 @@ class StoreForeign(StoreError):
     """The file is not a store of ours, or is damaged."""
 
     code = "store_foreign"
+
+
+class StoreDamaged(StoreForeign):
+    """The file is a store of ours, and does not hold what it should."""
+
+    code = "store_damaged"
 
 
 class StoreTooNew(StoreError):

@@ -52,7 +52,7 @@ class Backlog:
 
     def disk(self) -> int:
         """Bytes of all its files."""
-        return sum(path.stat().st_size for path in self._folder.iterdir())
+        return sum(path.stat().st_size for path in self._folder.iterdir() if path.suffix != ".reserve")
 
     def measure(self, times: int) -> dict[str, list[float]]:
         """Seconds of each call, the kinds in turn; the backlog stays as long as it is."""

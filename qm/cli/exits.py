@@ -8,6 +8,7 @@ from typing import Final
 from qm.errors import (
     AuthFailed,
     BadRequest,
+    DiskFull,
     Draining,
     NotAllowed,
     NotCommitted,
@@ -60,6 +61,7 @@ CODES: Final[dict[type[BaseException], Exit]] = {
     Draining: Exit.UNREACHABLE,
     StoreError: Exit.STORE_FAILED,
     NotCommitted: Exit.STORE_FAILED,
+    DiskFull: Exit.STORE_FAILED,
     StoreBusy: Exit.FAILED,
     StoreForeign: Exit.STORE_CORRUPT,
     StoreTooNew: Exit.STORE_CORRUPT,

@@ -2,8 +2,14 @@
 
 Usage:
   qmanager [options] [-v]...
+  qmanager check [options] [-v]...
+  qmanager backup FILE [options] [-v]...
   qmanager (-h | --help)
   qmanager --version
+
+Commands:
+  check    Look through the store, also beside a running manager, and print what is wrong with it.
+  backup   Copy the store to FILE, also beside a running manager; only --store matters to both.
 
 Options:
   --rpc ADDRESS        Where clients and workers connect (QM_RPC, default 127.0.0.1:8090).
@@ -30,7 +36,7 @@ Port 0 takes a free port.
 SIGTERM and Ctrl-C answer the calls under way and stop; a second one stops at once.
 
 Exit codes: 0 told to stop; 1 failed; 2 wrong usage; 65 the store is damaged or not ours; 70 the store
-failed; 130 and 143 told twice to stop.
+or its disk failed; 130 and 143 told twice to stop.
 """
 
 from __future__ import annotations
@@ -39,6 +45,8 @@ from collections.abc import Sequence
 
 from qm import logs
 from qm.cli.arguments import Arguments
+from qm.cli.commands.backup import backup
+from qm.cli.commands.check import check
 from qm.cli.exits import Exit
 from qm.cli.program import run
 from qm.cli.settings import Settings
@@ -50,6 +58,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _work(arguments: Arguments) -> int:
+    if arguments.has("check"):
+        return check(arguments)
+    if arguments.has("backup"):
+        return backup(arguments)
+    return _serve(arguments)
+
+
+def _serve(arguments: Arguments) -> int:
     settings = Settings.of(arguments)
     logs.configure(settings.log_level, settings.log_format, "qmanager")
     from qm.cli.serving import Service, prepare_process  # --help and --version do without

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from qm import environment
+from qm.cli.broken import Broken
 from qm.cli.settings import Settings
 from qm.cli.signals import Signals
 from qm.errors import BadRequest, QueueError
@@ -56,6 +57,7 @@ class Service:
         self._server: Server | None = None
         self._serving: threading.Thread | None = None
         self._web: WebProcess | None = None
+        self._broken = Broken()
         self._ready = False
 
     def start(self) -> None:
@@ -85,13 +87,16 @@ class Service:
         return self._web.address if self._web is not None else None
 
     def watch(self, signals: Signals) -> None:
-        """Keeps the web process running until a signal comes."""
-        while signals.received is None:
+        """Keeps the web process running until a signal comes. Raises `StoreError` where the store fails."""
+        while signals.received is None and self._broken.why is None:
             if self._web is None:
-                wait([signals.fileno()])
+                wait([signals.fileno(), self._broken.fileno()])
             else:
-                wait([signals.fileno(), *self._web.fds()], self._web.timeout())
+                wait([signals.fileno(), self._broken.fileno(), *self._web.fds()], self._web.timeout())
                 self._web.check()
+        if self._broken.why is not None:
+            raise self._broken.why
+        assert signals.received is not None  # the loop ended by one of the two
         _log.info("%s: answering the calls under way", signals.received.name)
 
     def stop(self) -> None:
@@ -118,12 +123,21 @@ class Service:
             _log.info("the tasks are in memory, and end with this process")
         else:
             _log.info("the tasks are in %s, durability %s", url, durability)
+        self._listen(self._store)
         if (
             self._settings.ready_file is not None
         ):  # one that a killed manager left, now that none else has the store
             self._settings.ready_file.unlink(missing_ok=True)
         self._queue = Queue(self._store)
         self._queue.start()
+
+    def _listen(self, store: Store) -> None:
+        """A disk that fails ends us: what it would say from then on is not to be believed."""
+        if store.kind == "sqlite":
+            from qm.store.sqlite import SQLiteStore  # a manager in memory does without
+
+            assert isinstance(store, SQLiteStore)
+            store.health.listen(self._broken.tell)
 
     def _serve(self, key: bytes) -> None:
         assert self._queue is not None

@@ -8,7 +8,7 @@ does its work in its own thread, in a transaction without savepoints.
     riders           └─ wait on a lock of their own until the commit has held ─┘
 
 One who fails, fails alone: its savepoint is rolled back, the rest is committed. When the commit itself fails,
-nobody's work has happened, and everybody is told so.
+nobody's work has happened (or none is acknowledged, where the disk failed), and everybody is told so.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ Durability = Literal["full", "relaxed"]
 
 _KINDS: Final = "give sqlite:PATH, or memory: to keep nothing"
 
-__all__ = ["Durability", "Store", "open_store"]
+__all__ = ["Durability", "Store", "file_of", "open_store"]
 
 
 def open_store(url: str, durability: Durability = "full") -> Store:
@@ -38,6 +38,14 @@ def open_store(url: str, durability: Durability = "full") -> Store:
     if scheme in ("postgres", "postgresql"):
         raise BadRequest("this version has no PostgreSQL store yet", hint=_KINDS)
     raise BadRequest(f"there is no store of the kind {_shown(scheme)}", hint=_KINDS)
+
+
+def file_of(url: str) -> Path:
+    """The file of the store at `url`. Raises `BadRequest` where it has none."""
+    scheme, _, place = url.partition(":")
+    if scheme != "sqlite":
+        raise BadRequest(f"{_shown(url)} is no store in a file", hint="give sqlite:PATH")
+    return Path(_path(place))
 
 
 def _path(place: str) -> str:

@@ -11,7 +11,7 @@ from qm.wire.address import Address
 
 
 class Wire:
-    """A TCP proxy in front of a manager. Bytes go through both ways, until it is told to lose an answer."""
+    """A TCP proxy in front of a manager. Bytes go through both ways, until it is told to break something."""
 
     def __init__(self, manager: Address) -> None:
         self._manager = manager
@@ -22,6 +22,8 @@ class Wire:
         self._lose = threading.Semaphore(0)
         #: How many answers were lost.
         self.lost = 0
+        #: What the clients have said, and what the manager has.
+        self.calls, self.answers = _Flow(), _Flow()
         self._run(self._accept)
 
     def lose_answers(self, number: int = 1) -> None:
@@ -56,11 +58,11 @@ class Wire:
             self._run(self._carry, near, far)
             self._run(self._carry_answers, far, near)
 
-    @staticmethod
-    def _carry(source: socket.socket, target: socket.socket) -> None:
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
         with _closing(source, target):
             while data := source.recv(65536):
-                target.sendall(data)
+                if not self.calls.pass_on(data, target):
+                    return
 
     def _carry_answers(self, source: socket.socket, target: socket.socket) -> None:
         """The manager says two things before its first answer: see `qm.wire.auth`."""
@@ -71,7 +73,38 @@ class Wire:
                 if said > 2 and self._lose.acquire(blocking=False):
                     self.lost += 1
                     return
-                target.sendall(data)
+                if not self.answers.pass_on(data, target):
+                    return
+
+
+class _Flow:
+    """The bytes that go one way, over all connections."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left: int | None = None
+        #: How many there were.
+        self.bytes = 0
+
+    def cut_after(self, bytes: int) -> None:
+        """Of what comes now, so many bytes arrive; then the connection breaks. What comes later is whole."""
+        with self._lock:
+            self._left = bytes
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether that has happened."""
+        return self._left is None
+
+    def pass_on(self, data: bytes, target: socket.socket) -> bool:
+        """Gives whether the connection holds."""
+        with self._lock:
+            self.bytes += len(data)
+            left = self._left
+            if left is not None:
+                self._left = left - len(data) if left > len(data) else None
+        target.sendall(data if left is None else data[:left])
+        return left is None or left > len(data)
 
 
 @contextmanager

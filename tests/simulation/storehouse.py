@@ -6,14 +6,18 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+from unittest.mock import patch
 
 from qm.errors import NotCommitted
 from qm.store.base import Store
 from qm.store.memory import MemoryStore
 from qm.store.memory.transaction import MemoryTransaction
-from qm.store.sqlite import SQLiteStore
+from qm.store.sqlite import SQLiteStore, reserve
 from qm.store.sqlite.transaction import SQLiteTransaction
+
+#: Bytes that a store keeps back for a full disk: here they would only cost time.
+RESERVE: Final = 4096
 
 
 class ManagerCrash(BaseException):
@@ -123,7 +127,8 @@ class InFile:
         self._store: FaultySQLite | None = None
 
     def open(self) -> Store:
-        store = FaultySQLite.open(self._path, durability="relaxed")
+        with patch.object(reserve, "SIZE", RESERVE):
+            store = FaultySQLite.open(self._path, durability="relaxed")
         assert isinstance(store, FaultySQLite)
         store.faults = self.faults
         self._store = store

@@ -14,6 +14,8 @@ from typing import Final
 
 import apsw
 
+from qm.store.sqlite.health import Health
+
 _log = logging.getLogger(__name__)
 
 #: Pages that were not moved yet, after which they are: 4 MiB, as SQLite itself would.
@@ -27,11 +29,13 @@ _MUCH: Final = 4 * _ENOUGH
 class Checkpointer(threading.Thread):
     """The thread. `turn` is the lock that writers hold."""
 
-    def __init__(self, path: Path, turn: threading.Lock) -> None:
+    def __init__(self, path: Path, turn: threading.Lock, health: Health) -> None:
         super().__init__(name="checkpoint", daemon=True)
         self._db = apsw.Connection(str(path))
         self._db.pragma("journal_mode")  # a connection that has read nothing yet does not know of the log
         self._turn = turn
+        self._health = health
+        self._failing = False
         self._pages = 0
         #: How often the log began anew, and the pages moved of it, with the log that the number is of: a move
         #: that ends when the next log has begun says nothing about that one.
@@ -51,10 +55,16 @@ class Checkpointer(threading.Thread):
             self._wanted.clear()
             if self._stopped:
                 return
+            if self._health.broken is not None:  # what we would move may not be what the disk has
+                continue
             try:
                 self._move()
+                self._failing = False
             except apsw.Error as error:  # the log stays, and nothing is lost: it is tried at the next commit
-                _log.error("the log could not be moved into the store's file: %s", error)
+                self._judge(error)
+                if not self._failing:  # with a full disk, that is again and again
+                    _log.error("the log could not be moved into the store's file: %s", error)
+                self._failing = True
 
     def stop(self) -> None:
         """Ends the thread."""
@@ -63,6 +73,12 @@ class Checkpointer(threading.Thread):
         if self.is_alive():
             self.join()
         self._db.close()
+
+    def _judge(self, error: apsw.Error) -> None:
+        """A write that failed is done again with the next move; a sync that failed is never made good."""
+        code = getattr(error, "extendedresult", 0)
+        if not isinstance(error, apsw.IOError) or code == apsw.SQLITE_IOERR_FSYNC:
+            self._health.judge(error)
 
     def _move(self) -> None:
         self._move_pages()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 import apsw
 
 from qm.errors import BadRequest
 from qm.store.sql import queries
+from qm.store.sqlite.health import Health
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -17,15 +18,22 @@ CHUNK: Final = 128
 
 
 class Connection:
-    """One SQLite connection and its prepared statements. Used by one thread at a time."""
+    """One SQLite connection and its prepared statements. Used by one thread at a time.
 
-    def __init__(self, db: apsw.Connection) -> None:
+    What goes wrong with the file is raised as `Health.judge` has it.
+    """
+
+    def __init__(self, db: apsw.Connection, health: Health) -> None:
         self.db = db
+        self._health = health
         self._queries = queries("sqlite")
 
     def execute(self, sql: str) -> None:
         """Runs SQL that is not a named query: BEGIN, COMMIT, pragmas."""
-        self.db.execute(sql)
+        try:
+            self.db.execute(sql)
+        except apsw.Error as error:
+            self._raise(error)
 
     def run(self, name: str, args: Sequence[Any] = ()) -> list[Row]:
         """The rows of the named query. Raises `BadRequest` where a CHECK refuses a value."""
@@ -33,11 +41,11 @@ class Connection:
 
     def iterate(self, name: str, args: Sequence[Any] = ()) -> Iterator[Row]:
         """The rows of the named query, one by one."""
-        return self.db.execute(self._queries[name].text(), args)
+        return self._iterate(self._queries[name].text(), args)
 
     def iterate_rows(self, name: str, values: Sequence[Any], extra: Row = ()) -> Iterator[Row]:
         """The rows of the named query, one by one; each of `values` is a row of its template."""
-        return self.db.execute(self._queries[name].text(len(values)), (*values, *extra))
+        return self._iterate(self._queries[name].text(len(values)), (*values, *extra))
 
     def run_many(self, name: str, rows: Iterable[Row], extra: Row = ()) -> list[Row]:
         """The rows of the named query over a batch: `rows` fill its row template, `extra` what follows."""
@@ -60,6 +68,20 @@ class Connection:
             return self.db.execute(sql, args).fetchall()
         except apsw.ConstraintError as error:
             raise BadRequest(f"the store refused a value: {error}") from error
+        except apsw.Error as error:
+            self._raise(error)
+
+    def _iterate(self, sql: str, args: Sequence[Any]) -> Iterator[Row]:
+        try:
+            yield from self.db.execute(sql, args)
+        except apsw.Error as error:
+            self._raise(error)
+
+    def _raise(self, error: apsw.Error) -> NoReturn:
+        told = self._health.judge(error, self.db.system_errno)
+        if told is error:
+            raise error
+        raise told from error
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from qm.errors import NotCommitted
 from qm.store.sqlite.connection import Connection
 from qm.store.sqlite.ledger import Entry
 
@@ -23,6 +24,8 @@ class Part:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """See `qm.store.base.Transaction`."""
+        if not self.connection.db.in_transaction:  # a part before this one met a full disk; see below
+            raise NotCommitted("the transaction was undone", hint="try again")
         mark = self.entry.mark()
         self.connection.execute("SAVEPOINT part")
         try:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
 import apsw
+import msgspec
 
-from qm.errors import NotCommitted, StoreError
+from qm.errors import DiskFull, NotCommitted, QueueError, StoreError
 from qm.messages import ListQuery, PackedPage, Slot, WorkerInfo
 from qm.store.base import Alone, Held
 from qm.store.sqlite.checkpoint import Checkpointer
 from qm.store.sqlite.connection import Connection
-from qm.store.sqlite.file import FileLock, open_reader, open_writer
+from qm.store.sqlite.file import open_reader, open_writer
+from qm.store.sqlite.health import Health, damaged
 from qm.store.sqlite.ledger import Entry, Ledger
+from qm.store.sqlite.lock import FileLock
+from qm.store.sqlite.preflight import check_files, why_not
 from qm.store.sqlite.reading import SQLiteReader
+from qm.store.sqlite.reserve import Reserve
 from qm.store.sqlite.transaction import SQLiteTransaction
 from qm.task import Lease, PackedAttempt, PackedTask, State
 
@@ -32,15 +37,20 @@ class SQLiteStore(Alone):
 
     kind: str = "sqlite"
 
-    def __init__(self, path: Path, lock: FileLock, db: apsw.Connection, durability: Durability) -> None:
+    def __init__(
+        self, path: Path, lock: FileLock, reserve: Reserve, db: apsw.Connection, durability: Durability
+    ) -> None:
         self.path = path
+        #: Whether its disk is good, and who hears when it is not.
+        self.health = Health(path, reserve)
         self._file_lock = lock
-        self._connection = Connection(db)
+        self._reserve = reserve
+        self._connection = Connection(db, self.health)
         self._relaxed = durability == "relaxed"
         self._synced: bool | None = None
         self._turn = threading.Lock()
         self._ledger = Ledger(self._connection)
-        self._checkpointer = Checkpointer(path, self._turn)
+        self._checkpointer = Checkpointer(path, self._turn, self.health)
         self._checkpointer.watch(db)
         self._checkpointer.start()
         self._readers: list[SQLiteReader] = []
@@ -58,12 +68,22 @@ class SQLiteStore(Alone):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = FileLock(path)
         except OSError as error:
-            raise StoreError(f"cannot open the store {path}: {error.strerror}") from error
-        try:
-            return cls(path, lock, open_writer(path), durability)
-        except BaseException:
-            lock.release()
-            raise
+            raise why_not(path, error) from error
+        with ExitStack() as undo:
+            undo.callback(lock.release)
+            check_files(path, lock.inode, lock.made)
+            reserve = Reserve(path)
+            undo.callback(reserve.remove)
+            db = _open_by_reserve(path, reserve)
+            try:
+                store = cls(path, lock, reserve, db, durability)
+            except (NotCommitted, ValueError, msgspec.MsgspecError) as error:  # rows that make no sense
+                raise damaged(path, str(error)) from error
+            undo.pop_all()  # it has them now
+            undo.callback(store.close)
+            store._settle_in()
+            undo.pop_all()
+        return store
 
     def begin(self, *, sync: bool = True) -> _Turn:
         return _Turn(self, sync)
@@ -119,15 +139,32 @@ class SQLiteStore(Alone):
         with self._turn:
             while self._readers:
                 self._readers.pop().connection.close()
+            if self.health.broken is not None or not self._file_lock.note_closing():
+                # the log stays for the next manager: what we would move may not be what the disk has
+                self._connection.db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             self._connection.close()  # the last connection checkpoints the log and removes it
+            self._reserve.remove()
             self._file_lock.release()
+
+    def _settle_in(self) -> None:
+        """Notes that it is open, sets space aside, and reads what a manager reads when it starts. Raises
+        `StoreDamaged` where that cannot be understood, `StoreError`."""
+        try:
+            self._file_lock.note_opened()
+            self._reserve.make()
+            self.sessions()
+            self.cancelling()
+        except OSError as error:
+            raise why_not(self.path, error) from error
+        except (NotCommitted, ValueError, msgspec.MsgspecError) as error:
+            raise damaged(self.path, str(error)) from error
 
     def _begin(self, sync: bool) -> SQLiteTransaction:
         self._check_open()
         self._set_synchronous(sync and not self._relaxed)
         self._ledger.top_up()
         self._connection.execute("BEGIN IMMEDIATE")
-        return SQLiteTransaction(self._connection, self._ledger.entry())
+        return SQLiteTransaction(self._connection, self._ledger.entry(), self._reserve)
 
     def _end(self, entry: Entry, good: bool) -> None:
         """Commits, or rolls back. Raises `NotCommitted`, and then it is rolled back."""
@@ -136,16 +173,26 @@ class SQLiteStore(Alone):
                 self._commit(entry)
         finally:
             if self._connection.db.in_transaction:  # some errors have rolled it back already
-                self._connection.execute("ROLLBACK")
+                self._roll_back()
         if good:
             entry.apply()
 
     def _commit(self, entry: Entry) -> None:
+        if not self._connection.db.in_transaction:  # a part of it met a full disk, and undid the whole
+            raise NotCommitted("the store could not commit: the transaction was undone", hint="try again")
         try:
             entry.write()
             self._connection.execute("COMMIT")
-        except apsw.Error as error:
+        except (apsw.Error, StoreError) as error:
             raise NotCommitted(f"the store could not commit: {error}", hint="try again") from error
+        self.health.check()  # another thread may have met it meanwhile: no word is good any more
+
+    def _roll_back(self) -> None:
+        """Whoever had an error keeps that: an undoing that fails in its turn ends the store."""
+        try:
+            self._connection.execute("ROLLBACK")
+        except (apsw.Error, QueueError) as error:
+            self.health.fail(f"what had failed could not be undone: {error}")
 
     def _set_synchronous(self, full: bool) -> None:
         """The level cannot change inside a transaction; changing it between two costs microseconds."""
@@ -156,6 +203,7 @@ class SQLiteStore(Alone):
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError("the store is closed")
+        self.health.check()
 
     @contextmanager
     def _reader(self) -> Iterator[SQLiteReader]:
@@ -164,7 +212,8 @@ class SQLiteStore(Alone):
         try:
             reader = self._readers.pop()
         except IndexError:
-            reader = SQLiteReader(Connection(open_reader(self.path)), self._ledger.counts)
+            db = Connection(open_reader(self.path), self.health)
+            reader = SQLiteReader(db, self._ledger.counts)
         try:
             yield reader
         finally:
@@ -172,6 +221,16 @@ class SQLiteStore(Alone):
                 reader.connection.close()
             else:
                 self._readers.append(reader)
+
+
+def _open_by_reserve(path: Path, reserve: Reserve) -> apsw.Connection:
+    """Opens the file; where there is no space for that, by what a killed manager had set aside."""
+    try:
+        return open_writer(path)
+    except DiskFull:
+        if not reserve.spend():
+            raise
+        return open_writer(path)
 
 
 class _Turn:

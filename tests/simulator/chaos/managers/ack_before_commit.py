@@ -16,9 +16,12 @@ from qm.store.sqlite.store import SQLiteStore
 from qm.store.sqlite.transaction import SQLiteTransaction
 
 #: Seconds after which what was answered is committed at last.
-_LATE: Final = 0.1
+_LATE: Final = 0.5
 
 _execute, _begin = Connection.execute, SQLiteStore._begin
+#: The connection that writes; others are let alone.
+_writer: Connection | None = None
+
 #: Whether the last transaction ended well, as its callers believe.
 _answered = False
 
@@ -26,7 +29,9 @@ _answered = False
 def execute(connection: Connection, sql: str) -> None:
     global _answered
     is_open = connection.db.in_transaction
-    if sql == "COMMIT":
+    if connection is not _writer:
+        _execute(connection, sql)
+    elif sql == "COMMIT":
         _answered = True
     elif sql == "ROLLBACK" and _answered:
         _answered = False
@@ -35,7 +40,9 @@ def execute(connection: Connection, sql: str) -> None:
 
 
 def begin(store: SQLiteStore, sync: bool) -> SQLiteTransaction:
-    if not store._connection.db.in_transaction:
+    global _writer
+    _writer = store._connection
+    if not _writer.db.in_transaction:
         threading.Timer(_LATE, _commit, [store]).start()
     return _begin(store, sync)
 
