@@ -6,7 +6,9 @@ Sessions have a term of 3 s here, so that one can be stopped for longer.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -38,26 +40,28 @@ AUDIT = re.compile(
 )
 
 
-def simulate(manager: str, home: Path, *words: str) -> tuple[int, str]:
-    """A chaos run against the manager of that name: its exit code and what it says."""
-    command = [
-        sys.executable,
-        str(MANAGERS / "simulate.py"),
-        str(MANAGERS / f"{manager}.py"),
-        "--chaos",
-        *words,
-    ]
-    environ = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "TMPDIR": str(home)}
-    done = subprocess.run(
-        command,
+def start(manager: str, home: Path, *words: str) -> subprocess.Popen[str]:
+    """A chaos run against the manager of that name, in a group of its own."""
+    files = [str(MANAGERS / "simulate.py"), str(MANAGERS / f"{manager}.py")]
+    return subprocess.Popen(
+        [sys.executable, *files, "--chaos", *words],
         cwd=ROOT,
-        env=environ,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "TMPDIR": str(home)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=110,
+        start_new_session=True,
     )
-    return done.returncode, done.stdout
+
+
+def simulate(manager: str, home: Path, *words: str) -> tuple[int, str]:
+    """Its exit code and what it says."""
+    simulator = start(manager, home, *words)
+    try:
+        output, _ = simulator.communicate(timeout=110)
+    finally:
+        simulator.kill()
+    return simulator.returncode, output
 
 
 def audit(output: str) -> tuple[list[int], str]:
@@ -91,6 +95,35 @@ def test_nothing_is_lost_and_nothing_finished_twice_whatever_is_killed(tmp_path:
     assert int(done["child killed"]) + int(done["pool killed"]) > 6
     assert left(tmp_path) == []
     assert list(tmp_path.iterdir()) == [], "a run that passed leaves no logs"
+
+
+@pytest.mark.slow
+def test_a_manager_that_answers_before_it_commits_is_caught(tmp_path: Path) -> None:
+    code, output = simulate("ack_before_commit", tmp_path, "--duration", "5", "--kills", "5")
+    (_, lost, twice, _, _), verdict = audit(output)
+    assert (code, verdict) == (1, "FAILED")
+    assert lost + twice > 0, output
+    (folder,) = tmp_path.iterdir()
+    assert f"the logs are kept in {folder}" in output
+    assert left(tmp_path) == []
+
+
+def test_ctrl_c_ends_a_run_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    simulator = start("short_term", tmp_path, "--duration", "60", "--kills", "0")
+    try:
+        deadline = time.monotonic() + 30
+        while sum("spawn_main" in line for line in left(tmp_path)) < 2:  # the producers come last
+            assert time.monotonic() < deadline and simulator.poll() is None
+            time.sleep(0.05)
+        os.killpg(simulator.pid, signal.SIGINT)
+        output, _ = simulator.communicate(timeout=30)
+    finally:
+        simulator.kill()
+        simulator.communicate()
+    assert simulator.returncode == 130, output
+    assert "Traceback" not in output
+    assert left(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from multiprocessing import get_context
 from typing import Final
 
@@ -23,7 +24,11 @@ class Hand:
         self._number = config.number
         self.pipe, others = context.Pipe()
         self._process = context.Process(target=produce, args=(config, others), daemon=True)
+        before = signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # it keeps that: Ctrl-C is for us, it has its pipe
         self._process.start()
+        signal.signal(signal.SIGINT, before)
         others.close()
 
     def hear(self) -> None:

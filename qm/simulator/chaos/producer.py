@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -69,7 +68,6 @@ class ProducerConfig(Struct, frozen=True, kw_only=True):
 
 def produce(config: ProducerConfig, pipe: Connection) -> None:
     """The whole life of a producer's process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it has its pipe
     logging.disable(logging.WARNING)
     Producer(config, pipe).run()
 

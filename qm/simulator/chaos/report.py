@@ -45,7 +45,7 @@ def text(result: Result) -> str:
     found = result.findings
     lines = [f"  {row.word:<15}{row.number:>10,}  {row.meaning}" for row in rows(found)]
     lines += ["", *(f"  {what:<30}{number:>10,}" for what, number in _faults(found))]
-    lines += ["", *found.complaints, *([""] if found.complaints else [])]
+    lines += [*_errors(found), "", *found.complaints, *([""] if found.complaints else [])]
     if result.logs is not None:
         lines.append(f"the logs are kept in {result.logs}")
     return "\n".join([*lines, f"{found}: {'passed' if result.holds else 'FAILED'}"])
@@ -77,6 +77,12 @@ def markdown(result: Result, command: str) -> str:
         "and {lost:,} came when their lease was over.".format_map(found.verdicts),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _errors(found: Findings) -> list[str]:
+    """What producers met when they added, in one line if anything."""
+    said = ", ".join(f"{code} {number:,}" for code, number in sorted(found.errors.items()))
+    return [f"  adds without an answer or refused: {said}"] if said else []
 
 
 def _faults(found: Findings) -> list[tuple[str, int]]:

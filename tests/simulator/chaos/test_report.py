@@ -6,7 +6,7 @@ from pathlib import Path
 
 from qm.messages import Verdict
 from qm.simulator.chaos import ChaosPlan, Result, judge, report
-from qm.simulator.chaos.journal import Added, Adding, Computed, Event, Fault, Left, Settled
+from qm.simulator.chaos.journal import Added, Adding, Computed, Event, Fault, Left, Settled, Unanswered
 from qm.task import State
 
 GOOD: list[Event] = [
@@ -32,6 +32,12 @@ def test_the_table_has_a_line_for_each_word_and_each_fault() -> None:
     assert ["done", "1"] in [line[:2] for line in lines]
     assert ["lost", "0"] in [line[:2] for line in lines]
     assert ["manager", "killed", "2"] in lines
+
+
+def test_adds_that_raised_are_told_by_their_errors() -> None:
+    found = judge([*GOOD, Adding(["u"]), Unanswered(["u"], "unreachable")])
+    assert "refused: unreachable 1" in report.text(Result(ChaosPlan(), found, 1.0, None))
+    assert "refused:" not in report.text(PASSED)
 
 
 def test_a_failure_says_what_is_wrong_and_where_the_logs_are() -> None:
