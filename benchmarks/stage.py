@@ -30,15 +30,15 @@ class Stage:
         self._pools: list[int] = []
 
     @contextmanager
-    def pool(self, workers: int = 2) -> Iterator[None]:
-        """A pool of `workers` processes that serve `benchmarks.noop`."""
+    def pool(self, workers: int = 2, module: str = "benchmarks.noop") -> Iterator[int]:
+        """A pool of `workers` processes that serve the operations of `module`. Gives its pid."""
         command = [sys.executable, "-m", "qm.cli.qmworker", "--rpc", self.address]
-        command += ["--processes", str(workers), "--load", "benchmarks.noop", "--log-level", "warning"]
+        command += ["--processes", str(workers), "--load", module, "--log-level", "warning"]
         environment = {"QM_HOME": str(self.home), **self.stamps.environment()}
         with program(command, environment, self.home / "pool.log") as pool:
             self._pools.append(pool.pid)
             try:
-                yield
+                yield pool.pid
             finally:
                 self._pools.remove(pool.pid)
 

@@ -17,6 +17,7 @@ from benchmarks.documents import documents
 from benchmarks.figures import FIGURES, PROBES, SHARED
 from benchmarks.peers.catalog import PEERS, chosen
 from benchmarks.probe import ours
+from benchmarks.recovery.report import RecoveryReport
 from benchmarks.report import Level, Report, Sample, System
 from benchmarks.speed import speed
 from benchmarks.stamps import VARIABLE, Stamper, Stamps
@@ -162,6 +163,16 @@ def test_the_backlog_reads_back_and_tells_what_is_noisy(tmp_path: Path) -> None:
     assert BacklogReport.load(tmp_path / "backlog.json") == saved
     cells = [cell.strip() for cell in saved.markdown().splitlines()[2].strip("|").split("|")]
     assert cells == ["~10,000", *["20.0 (1,000)"] * 3, "20,000", "3.00"]
+
+
+def test_times_of_recovery_read_back_as_a_table(tmp_path: Path) -> None:
+    found = {"child": [0.1, 0.3, 0.2], "host": [30.0]}
+    saved = RecoveryReport(date="today", machine=MACHINE, versions=VERSIONS, seconds=found)
+    saved.save(tmp_path / "recovery.json")
+    assert RecoveryReport.load(tmp_path / "recovery.json") == saved
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in saved.markdown().splitlines()]
+    assert rows[2] == ["its process is killed", "3", "0.20", "0.30"]
+    assert rows[3] == ["its host falls silent", "1", "30.0", "30.0"]
 
 
 def test_a_backlog_stays_as_long_as_it_is_while_it_is_measured() -> None:

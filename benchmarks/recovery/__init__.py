@@ -1,0 +1,1 @@
+"""How long a task stays away when its worker dies."""
