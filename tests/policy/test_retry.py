@@ -77,6 +77,8 @@ def test_a_task_is_tried_as_often_as_it_may_fail_and_no_more(
 def test_the_reason_speaks_of_one_attempt_in_the_singular() -> None:
     assert after_failure(1, 1, True, NOW, never) == Bury("failed, one attempt was allowed")
     assert after_retry(1, 1, NOW) == Bury("given back, one attempt was allowed")
+    assert after_failure(2, 2, True, NOW, never) == Bury("failed 2 times")
+    assert after_retry(2, 2, NOW) == Bury("given back 2 times")
 
 
 def test_what_can_never_succeed_is_not_tried_again() -> None:
