@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 # Two targets at once (make -j) must not both install.
 .NOTPARALLEL:
-.PHONY: help demo run test lint chaos bench bench-backlog bench-recovery bench-docs docs format venv clean distclean
+.PHONY: help demo run test lint chaos bench bench-anatomy bench-backlog bench-recovery bench-docs docs format venv clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ bench: venv ## measure, and other task queues beside it (PEERS="redis huey" RUNS
 
 bench-backlog: venv ## measure add, take and status at 10k, 100k, 1M and 5M waiting (ARGS="--most 1000000")
 	@.venv/bin/python -m benchmarks.backlog $(ARGS)
+
+bench-anatomy: venv ## measure where the time of one call goes, half a minute
+	@.venv/bin/python -m benchmarks.anatomy $(ARGS)
 
 bench-recovery: venv ## measure how long a task stays away when its worker dies, three minutes (ARGS="--times 5")
 	@.venv/bin/python -m benchmarks.recovery $(ARGS)

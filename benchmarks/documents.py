@@ -1,8 +1,9 @@
 """Writes what was measured into the documents: python -m benchmarks.documents
 
-docs/measured/ has the reports as --json wrote them: qmanager.json, peers.json, backlog.json, recovery.json.
-From them come the tables of docs/performance.md, docs/performance-peers.md and docs/guarantees.md, README's
-few lines and its chart. Where a report is missing, what would be written from it stays as it is.
+docs/measured/ has the reports as --json wrote them: qmanager.json, peers.json, backlog.json, anatomy.json,
+recovery.json. From them come the tables of docs/performance.md, docs/performance-peers.md and
+docs/guarantees.md, README's few lines and its chart. Where a report is missing, what would be written from it
+stays as it is.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from benchmarks.anatomy.report import AnatomyReport
 from benchmarks.backlog.report import BacklogReport
 from benchmarks.chart import chart
 from benchmarks.document import fill
@@ -26,6 +28,7 @@ _MEASURED: Final = Path("docs/measured")
 _PLACES: Final[tuple[tuple[str, str, str | None, Callable[[Path], str]], ...]] = (
     ("qmanager", "docs/performance.md", "figures", lambda path: markdown(Report.load(path))),
     ("backlog", "docs/performance.md", "backlog", lambda path: BacklogReport.load(path).markdown()),
+    ("anatomy", "docs/performance.md", "anatomy", lambda path: AnatomyReport.load(path).markdown()),
     ("recovery", "docs/guarantees.md", "recovery", lambda path: RecoveryReport.load(path).markdown()),
     ("peers", "docs/performance-peers.md", "figures", lambda path: markdown(Report.load(path))),
     ("peers", "README.md", "speed", lambda path: speed(Report.load(path))),

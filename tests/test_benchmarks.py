@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks.anatomy.calls import Call
+from benchmarks.anatomy.report import AnatomyReport
 from benchmarks.backlog.queue import Backlog, backlog
 from benchmarks.backlog.report import BacklogReport, Size, Verb
 from benchmarks.chart import chart
@@ -163,6 +165,16 @@ def test_the_backlog_reads_back_and_tells_what_is_noisy(tmp_path: Path) -> None:
     assert BacklogReport.load(tmp_path / "backlog.json") == saved
     cells = [cell.strip() for cell in saved.markdown().splitlines()[2].strip("|").split("|")]
     assert cells == ["~10,000", *["20.0 (1,000)"] * 3, "20,000", "3.00"]
+
+
+def test_the_anatomy_of_calls_reads_back_as_two_tables(tmp_path: Path) -> None:
+    calls = {"add": Call(wall=200e-6, client=50e-6, manager=100e-6)}
+    saved = AnatomyReport(date="today", machine=MACHINE, versions=VERSIONS, calls=calls, floors={"x": 15e-6})
+    saved.save(tmp_path / "anatomy.json")
+    assert AnatomyReport.load(tmp_path / "anatomy.json") == saved
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in saved.markdown().splitlines()]
+    assert rows[2] == ["add", "200", "50.0", "100"]
+    assert rows[6] == ["x", "15.0"]
 
 
 def test_times_of_recovery_read_back_as_a_table(tmp_path: Path) -> None:

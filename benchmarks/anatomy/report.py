@@ -1,0 +1,43 @@
+"""What was found, as it is kept in JSON, and as tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from benchmarks.anatomy.calls import Call
+from benchmarks.table import lines_of, number, provenance
+
+_HEAD: Final = ("one call after the other, µs", "by the clock", "CPU of the client", "CPU of the manager")
+_FLOORS: Final = ("the bare parts, µs", "by the clock")
+
+
+class AnatomyReport(msgspec.Struct, kw_only=True):
+    """Seconds of calls by what and durability, and of the bare parts."""
+
+    date: str
+    machine: dict[str, str]
+    versions: dict[str, str]
+    calls: dict[str, Call] = {}
+    floors: dict[str, float] = {}
+
+    def save(self, path: Path) -> None:
+        """Writes it as JSON."""
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+
+    @staticmethod
+    def load(path: Path) -> AnatomyReport:
+        """Reads what `save` wrote. Raises `OSError`, `msgspec.DecodeError`."""
+        return msgspec.json.decode(path.read_bytes(), type=AnatomyReport)
+
+    def markdown(self) -> str:
+        """Both tables, and where it was measured."""
+        calls = [
+            [name, *(number(seconds * 1e6) for seconds in (call.wall, call.client, call.manager))]
+            for name, call in self.calls.items()
+        ]
+        floors = [[name, number(seconds * 1e6)] for name, seconds in self.floors.items()]
+        lines = [*lines_of([_HEAD, *calls]), "", *lines_of([_FLOORS, *floors]), "", provenance(self)]
+        return "\n".join(lines) + "\n"
