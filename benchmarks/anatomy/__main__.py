@@ -15,52 +15,40 @@ two processes, a message to and fro, a synced write, the store alone. Half a min
 from __future__ import annotations
 
 import logging
-import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from docopt import docopt
 
 from benchmarks.anatomy import calls, floors
 from benchmarks.anatomy.report import AnatomyReport
-from benchmarks.machine import machine, versions
 from benchmarks.probe import DURABILITIES
+from benchmarks.saved import report
 
 
 def main() -> int:
     """Measures or reads, then writes; gives the exit code."""
     options: dict[str, Any] = docopt(__doc__)
     logging.getLogger("qm.client").setLevel(logging.ERROR)  # "no worker serves this type": we know
-    try:
-        report = AnatomyReport.load(Path(options["--from"])) if options["--from"] else _measure()
-        if options["--json"]:
-            report.save(Path(options["--json"]))
-    except (OSError, ValueError, msgspec.DecodeError) as error:
-        print(f"anatomy: {error}", file=sys.stderr)
-        return 2
-    print(report.markdown(), end="")
-    return 0
+    return report("anatomy", options, AnatomyReport, _measure)
 
 
 def _measure() -> AnatomyReport:
-    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    report = AnatomyReport(date=date, machine=machine(), versions=versions())
+    found = AnatomyReport()
     folder = Path(tempfile.gettempdir())
-    report.floors = {
+    found.floors = {
         "one byte to a process and back": floors.ping(),
         "a message of an add's length, packed, framed, echoed": floors.echo(),
         "8 KiB written and synced": floors.sync(folder),
         "an add in the store alone, relaxed": calls.store("relaxed", folder),
         "an add in the store alone, full": calls.store("full", folder),
     }
-    report.calls["status"] = calls.statuses("relaxed")
+    found.calls["status"] = calls.statuses("relaxed")
     for durability in DURABILITIES:
-        report.calls[f"add, {durability}"] = calls.adds(durability)
-        report.calls[f"exchange of one task, {durability}"] = calls.exchanges(durability)
-    return report
+        found.calls[f"add, {durability}"] = calls.adds(durability)
+        found.calls[f"exchange of one task, {durability}"] = calls.exchanges(durability)
+    return found
 
 
 if __name__ == "__main__":

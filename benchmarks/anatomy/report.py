@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from benchmarks.anatomy.calls import Call
+from benchmarks.saved import Saved
 from benchmarks.table import lines_of, number, provenance
 
 _HEAD: Final = ("one call after the other, µs", "by the clock", "CPU of the client", "CPU of the manager")
 _FLOORS: Final = ("the bare parts, µs", "by the clock")
 
 
-class AnatomyReport(msgspec.Struct, kw_only=True):
+class AnatomyReport(Saved, kw_only=True):
     """Seconds of calls by what and durability, and of the bare parts."""
 
-    date: str
-    machine: dict[str, str]
-    versions: dict[str, str]
-    calls: dict[str, Call] = {}
-    floors: dict[str, float] = {}
-
-    def save(self, path: Path) -> None:
-        """Writes it as JSON."""
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
-
-    @staticmethod
-    def load(path: Path) -> AnatomyReport:
-        """Reads what `save` wrote. Raises `OSError`, `msgspec.DecodeError`."""
-        return msgspec.json.decode(path.read_bytes(), type=AnatomyReport)
+    calls: dict[str, Call] = msgspec.field(default_factory=dict)
+    floors: dict[str, float] = msgspec.field(default_factory=dict)
 
     def markdown(self) -> str:
         """Both tables, and where it was measured."""

@@ -7,7 +7,6 @@ Options:
   --most N     The largest backlog; it grows tenfold from 10,000 on, and ends with this [default: 5000000].
   --times N    Calls of each kind at each size [default: 1000].
   --json FILE  Write what was found, with date, machine and versions.
-  --into FILE  Put the table into this document, between its lines <!-- backlog --> and <!-- /backlog -->.
   --from FILE  Measure nothing: read what --json wrote.
   -h --help    Show this.
 
@@ -20,18 +19,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 from docopt import docopt
 
 from benchmarks.backlog.queue import Backlog, backlog
 from benchmarks.backlog.report import BacklogReport, Size, Verb
-from benchmarks.document import fill
-from benchmarks.machine import machine, versions
 from benchmarks.runner import LOOK
+from benchmarks.saved import report
 from benchmarks.timing import percentile, seconds
 from benchmarks.usage import Steal, busy_share
 
@@ -50,33 +45,21 @@ def sizes(most: int) -> Iterator[int]:
 def main() -> int:
     """Measures or reads, then writes; gives the exit code."""
     options: dict[str, Any] = docopt(__doc__)
-    try:
-        report = BacklogReport.load(Path(options["--from"])) if options["--from"] else _measure(options)
-        if options["--json"]:
-            report.save(Path(options["--json"]))
-        if options["--into"]:
-            document = Path(options["--into"])
-            document.write_text(fill(document.read_text("utf-8"), "backlog", report.markdown()), "utf-8")
-    except (OSError, ValueError, msgspec.DecodeError) as error:
-        print(f"backlog: {error}", file=sys.stderr)
-        return 2
-    print(report.markdown(), end="")
-    return 0
+    return report("backlog", options, BacklogReport, lambda: _measure(options))
 
 
 def _measure(options: dict[str, Any]) -> BacklogReport:
     if not (options["--most"].isdecimal() and options["--times"].isdecimal()):
         raise ValueError("--most and --times take whole numbers")
     most, times = int(options["--most"]), max(1, int(options["--times"]))
-    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    report = BacklogReport(date=date, times=times, machine=machine(), versions=versions())
+    found = BacklogReport(times=times)
     filled = 0
     with backlog() as here:
         for size in sizes(most):
             print(f"{size:,} ...", file=sys.stderr, flush=True)
-            report.sizes.append(_at(here, size, size - filled, times))
+            found.sizes.append(_at(here, size, size - filled, times))
             filled = size
-    return report
+    return found
 
 
 def _at(here: Backlog, size: int, missing: int, times: int) -> Size:

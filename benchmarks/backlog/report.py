@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from benchmarks.report import NOISY
+from benchmarks.saved import Saved
 from benchmarks.table import lines_of, number, provenance
 
 _HEAD: Final = ("waiting", "add, µs", "take, µs", "status, µs", "filled at, tasks/s", "on disk, MB")
@@ -33,23 +33,11 @@ class Size(msgspec.Struct, frozen=True, kw_only=True):
     others: float
 
 
-class BacklogReport(msgspec.Struct, kw_only=True):
+class BacklogReport(Saved, kw_only=True):
     """All sizes of one run."""
 
-    date: str
     times: int
-    machine: dict[str, str]
-    versions: dict[str, str]
-    sizes: list[Size] = []
-
-    def save(self, path: Path) -> None:
-        """Writes it as JSON."""
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
-
-    @staticmethod
-    def load(path: Path) -> BacklogReport:
-        """Reads what `save` wrote. Raises `OSError`, `msgspec.DecodeError`."""
-        return msgspec.json.decode(path.read_bytes(), type=BacklogReport)
+    sizes: list[Size] = msgspec.field(default_factory=list)
 
     def markdown(self) -> str:
         """The table, and under it what must be known to read it."""

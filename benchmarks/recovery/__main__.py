@@ -17,46 +17,34 @@ signal until the task's function begins elsewhere.
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import msgspec
 from docopt import docopt
 
-from benchmarks.machine import machine, versions
 from benchmarks.recovery.deaths import DEATHS, seconds
 from benchmarks.recovery.report import RecoveryReport
+from benchmarks.saved import report
 from benchmarks.stage import stage
 
 
 def main() -> int:
     """Measures or reads, then writes; gives the exit code."""
     options: dict[str, Any] = docopt(__doc__)
-    try:
-        report = RecoveryReport.load(Path(options["--from"])) if options["--from"] else _measure(options)
-        if options["--json"]:
-            report.save(Path(options["--json"]))
-    except (OSError, ValueError, msgspec.DecodeError) as error:
-        print(f"recovery: {error}", file=sys.stderr)
-        return 2
-    print(report.markdown(), end="")
-    return 0
+    return report("recovery", options, RecoveryReport, lambda: _measure(options))
 
 
 def _measure(options: dict[str, Any]) -> RecoveryReport:
     if not options["--times"].isdecimal() or int(options["--times"]) < 1:
         raise ValueError("--times takes a whole number from 1 on")
     times = int(options["--times"])
-    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    report = RecoveryReport(date=date, machine=machine(), versions=versions())
+    found = RecoveryReport()
     with stage("full") as here:
         for death in DEATHS:
-            found = report.seconds[death] = []
+            took = found.seconds[death] = []
             for _ in range(times if death != "host" else -(-times // 4)):
-                found.append(seconds(here, death))
-                print(f"{death}: {found[-1]:.2f} s", file=sys.stderr, flush=True)
-    return report
+                took.append(seconds(here, death))
+                print(f"{death}: {took[-1]:.2f} s", file=sys.stderr, flush=True)
+    return found
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from benchmarks.saved import Saved
 from benchmarks.table import lines_of, number, provenance
 from benchmarks.timing import median
 
@@ -19,22 +19,10 @@ _MEANING: Final = {
 }
 
 
-class RecoveryReport(msgspec.Struct, kw_only=True):
+class RecoveryReport(Saved, kw_only=True):
     """Seconds from each death until the task ran again, by what died."""
 
-    date: str
-    machine: dict[str, str]
-    versions: dict[str, str]
-    seconds: dict[str, list[float]] = {}
-
-    def save(self, path: Path) -> None:
-        """Writes it as JSON."""
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
-
-    @staticmethod
-    def load(path: Path) -> RecoveryReport:
-        """Reads what `save` wrote. Raises `OSError`, `msgspec.DecodeError`."""
-        return msgspec.json.decode(path.read_bytes(), type=RecoveryReport)
+    seconds: dict[str, list[float]] = msgspec.field(default_factory=dict)
 
     def markdown(self) -> str:
         """The table, and where it was measured."""
