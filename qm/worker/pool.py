@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable
@@ -127,8 +128,11 @@ class Pool:
             self._members.append(Member(self._context, self._config, slot, self._grace))
         except OSError as error:  # a task's fork bomb, perhaps: it will be over
             _log.error("child %d cannot be started, trying again: %s", index, error)
-            self._vacant.append(index)
-            self._fill_at = boottime() + _VACANT
+            self._leave_vacant(index)
+
+    def _leave_vacant(self, index: int) -> None:
+        self._vacant.append(index)
+        self._fill_at = boottime() + _VACANT
 
     def _fill_vacant(self) -> None:
         if self._fill_at is not None and boottime() >= self._fill_at:
@@ -206,8 +210,15 @@ class Pool:
             # what we killed ourselves is not its task's fault: it goes back uncounted when we detach
             self._tell(death)
             self._report(lambda client: client.crashed(death.crash))
-        if self._drain_deadline is None:
+        if self._drain_deadline is None and self._was_shot(member, code):
+            self._leave_vacant(slot.index)
+        elif self._drain_deadline is None:
             self._spawn(slot.index)
+
+    def _was_shot(self, member: Member, code: int) -> bool:
+        """Whether somebody killed a child while it started, in a pool that has worked: a system short of
+        memory, mostly. That passes, and says nothing about the operations."""
+        return member.ready is None and code == -signal.SIGKILL and self._heartbeat is not None
 
     def _tell(self, death: Death) -> None:
         """Says in our log who died, and of what."""
@@ -223,6 +234,9 @@ class Pool:
 
     def _born_dead(self, member: Member, code: int) -> None:
         """A child that could not even begin. Trying for ever would burn the machine and say nothing."""
+        if self._was_shot(member, code):
+            _log.error("child %d was killed while it started", member.slot.index)
+            return
         self._stillborn += 1
         if member.broken is not None:
             self._fail(LoadError(member.broken))

@@ -250,6 +250,43 @@ def test_children_that_die_at_their_start_are_not_respawned_for_ever(pools: Pool
     assert "3 children in a row died before they could work (exit code 5)" in output
 
 
+def test_children_that_are_killed_while_they_start_end_no_pool_that_has_worked(
+    client: Client, pools: Pools, tmp_path: Path
+) -> None:
+    """By a system that is short of memory, mostly."""
+    gun, shots = tmp_path / "gun", tmp_path / "shots"
+    pools.write(
+        "my_ops",
+        f"""
+        import os, signal
+        from pathlib import Path
+        from qm import Operations
+
+        ops = Operations()
+        if Path({str(gun)!r}).exists():
+            with open({str(shots)!r}, "a") as file:
+                file.write("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        @ops.operation("exit")
+        def leave(code):
+            os._exit(code)
+
+        @ops.operation("echo")
+        def echo(value):
+            return value
+        """,
+    )
+    pool = pools.start()
+    assert client.result(client.add("echo", 1), wait=20) == 1
+    gun.touch()
+    client.add("exit", 1)
+    eventually(lambda: shots.exists() and len(shots.read_text()) > 3)
+    gun.unlink()
+    assert client.result(client.add("echo", 2), wait=20) == 2
+    assert pool.poll() is None
+
+
 def test_without_a_manager_the_pool_says_which_address_it_tried(pools: Pools, manager: Manager) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
