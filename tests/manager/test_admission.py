@@ -189,7 +189,7 @@ def test_a_failing_accept_is_neither_the_end_nor_a_busy_loop(
     failed: list[float] = []
 
     def failing() -> object:
-        if len(failed) < 4:
+        if len(failed) < 6:  # each time it is tried again at once, with the spare descriptor
             failed.append(time.monotonic())
             raise OSError(errno.EMFILE, "Too many open files")
         return accept()
@@ -197,8 +197,8 @@ def test_a_failing_accept_is_neither_the_end_nor_a_busy_loop(
     monkeypatch.setattr(server.listener, "accept", failing)
     assert ask(channels, "echo", "the accept under way") == "the accept under way"
     with Peer.known(server.address):
-        assert len(failed) == 4
-        assert failed[-1] - failed[0] >= 3 * 0.02
+        assert len(failed) == 6
+        assert failed[-1] - failed[0] >= 2 * 0.02
 
 
 def test_a_connection_for_which_there_is_no_thread_is_closed_and_the_next_one_served(
