@@ -16,10 +16,11 @@ import pytest
 from qm.errors import AuthFailed
 from qm.manager import Server
 from qm.manager import server as server_module
+from qm.manager.tally import Refusal
 from qm.wire import auth
 from qm.wire.remote import Channels, dial
 from tests.manager.serving import Echo, ask
-from tests.wire.peers import OTHER_KEY, PATIENCE, Peer, framed, proof
+from tests.wire.peers import OTHER_KEY, PATIENCE, Peer, framed, proof, turned_away
 
 #: A challenge: its length, "qm1", and 32 random bytes.
 CHALLENGE = 4 + 3 + 32
@@ -216,6 +217,6 @@ def test_a_connection_for_which_there_is_no_thread_is_closed_and_the_next_one_se
         start(thread)
 
     monkeypatch.setattr(Thread, "start", limited)
-    with Peer.at(server.address) as peer:
-        assert peer.read_to_end() == b""
+    assert turned_away(server.address)
+    assert server.tally.refused[Refusal.THREADS] == 1
     assert ask(channels, "echo", "here", timeout=PATIENCE) == "here"

@@ -17,7 +17,7 @@ from qm.manager import Server, door
 from qm.manager.tally import Refusal
 from qm.wire.remote import Channels, dial
 from tests.manager.serving import Echo, ask, echo_server, serving
-from tests.wire.peers import KEY, PATIENCE, Peer
+from tests.wire.peers import KEY, PATIENCE, Peer, turned_away
 
 
 @contextmanager
@@ -32,16 +32,6 @@ def ended(peer: Peer) -> bool:
     """Whether it is sent away; else it has got a challenge."""
     try:
         return peer.sock.recv(1) == b""
-    except ConnectionResetError:
-        return True
-
-
-def turned_away(server: Server) -> bool:
-    """Whether a new connection is reset without a word: perhaps before its connect returns."""
-    try:
-        with Peer.at(server.address) as peer:
-            peer.sock.recv(1)
-            return False
     except ConnectionResetError:
         return True
 
@@ -73,7 +63,7 @@ def test_over_the_cap_a_connection_is_reset_and_counted(
     with small(echo, 5, monkeypatch) as server, ExitStack() as stack:
         known = [stack.enter_context(Peer.known(server.address)) for _ in range(5)]
         for _ in range(3):
-            assert turned_away(server)
+            assert turned_away(server.address)
         with pytest.raises(Unreachable):
             dial(server.address, KEY)
         assert server.tally.refused[Refusal.FULL] == 4
@@ -102,8 +92,10 @@ def test_at_the_cap_those_who_have_proved_nothing_go_first(
         silent = [stack.enter_context(Peer.at(server.address)) for _ in range(4)]
         for peer in silent:
             peer.read()
-        for _ in range(4):
-            stack.enter_context(Peer.known(server.address))
+        for number in range(4):
+            peer = stack.enter_context(Peer.known(server.address))
+            peer.ask(number, "echo", "echo", b"\x91\xa2hi")
+            peer.read()
         assert [ended(peer) for peer in silent] == [True] * 4
         assert server.tally.refused[Refusal.CROWDED_OUT] == 4
         assert server.tally.refused[Refusal.FULL] == 0
