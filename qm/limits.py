@@ -23,8 +23,8 @@ TAKE_MAX = 256
 #: Ids that one get, cancel, requeue or forget names: bounds the parameters of one SQL statement.
 IDS_MAX = 1000
 
-#: Items of any list in a call, whatever its verb takes in earnest: a frame has room for four million empty
-#: texts, which would be made into objects of eight times its size before anybody counted them.
+#: Items of any list in a call, whatever its verb takes in earnest: a frame has room for a million short
+#: texts, which would be made into objects of twenty times its size before anybody counted them.
 ITEMS_MAX = 10_000
 
 #: Tasks on one page of a list.

@@ -101,7 +101,9 @@ class Server(StandardServer):
         except EOFError:
             return
         except (WireError, OSError, MemoryError) as error:
-            _log.info("connection of %s dropped: %s", conn.peer, str(error) or type(error).__name__)
+            why = str(error) or type(error).__name__
+        # only now: the error held what had come of a frame, and memory may be what is short
+        _log.info("connection of %s dropped: %s", conn.peer, why)
 
     def _crowd_out(self) -> bool:
         """Closes the oldest connection that has proved nothing, if there is one. Gives whether there was."""
