@@ -23,6 +23,10 @@ TAKE_MAX = 256
 #: Ids that one get, cancel, requeue or forget names: bounds the parameters of one SQL statement.
 IDS_MAX = 1000
 
+#: Items of any list in a call, whatever its verb takes in earnest: a frame has room for a million short
+#: texts, which would be made into objects of twenty times its size before anybody counted them.
+ITEMS_MAX = 10_000
+
 #: Tasks on one page of a list.
 PAGE_MAX = 500
 
@@ -60,3 +64,10 @@ LOG_MAX_OK = 4096
 
 #: An authkey has at least 256 bits, the strength of the HMAC-SHA256 that it keys.
 KEY_MIN = 32
+
+#: Connections at once, where the limit of descriptors allows as many: a thread and some 25 KiB each.
+CONNECTIONS_MAX = 10_000
+
+#: ... of which so many may have proved nothing yet. Beyond these the oldest is closed, so that silent sockets
+#: neither lock out honest workers nor limit how many of them one host may have.
+UNPROVED_MAX = 64

@@ -7,10 +7,11 @@ to the end with a default, so that neighbours of another version still understan
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final, Generic, TypeAlias
+from typing import Annotated, Final, Generic, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from qm.limits import ITEMS_MAX
 from qm.task import F, Lease, Outcome, P, PackedTask, State, Task
 
 
@@ -68,7 +69,7 @@ class WorkerInfo(Struct, frozen=True, kw_only=True):
     host: str
     pid: int
     processes: int
-    types: dict[str, TypeOptions]
+    types: Annotated[dict[str, TypeOptions], Meta(max_length=ITEMS_MAX)]
 
     @property
     def name(self) -> str:
@@ -114,8 +115,8 @@ class Claim(Struct, frozen=True, kw_only=True):
 
     slot: Slot
     call: int
-    holding: list[Lease]
-    types: list[str]
+    holding: Annotated[list[Lease], Meta(max_length=ITEMS_MAX)]
+    types: Annotated[list[str], Meta(max_length=ITEMS_MAX)]
     limit: int = 1
     #: The limit is a wish: no more than a fair share when others could work on the tasks.
     share: bool = False

@@ -2,6 +2,8 @@
 
 QueueManager ─ a `multiprocessing.managers.BaseManager`: which objects, under which ids
   Server     ─ a connection, a thread; calls in, answers out; a clean end
+  Door       ─ takes connections in, whatever runs out
+  Tally      ─ counts those who came, were let in, and were refused
   Watcher    ─ notices callers that hang up while their call waits
 """
 

@@ -16,6 +16,9 @@ from multiprocessing.managers import Server as StandardServer
 from typing import Any, Final
 
 from qm.errors import AuthFailed, BadRequest, Internal, NotAllowed, QueueError
+from qm.limits import UNPROVED_MAX
+from qm.manager.door import Door
+from qm.manager.tally import Refusal, Tally
 from qm.manager.watcher import WatchedCaller, Watcher
 from qm.wire.address import Address
 from qm.wire.auth import admit
@@ -26,18 +29,11 @@ from qm.wire.verbs import Signature
 
 _log = logging.getLogger(__name__)
 
-#: Connections that have not proved their key. Beyond these the oldest is closed, so that silent sockets
-#: neither lock out honest workers nor limit how many of them one host may have.
-_UNPROVED_MAX: Final = 64
-
 #: A refused peer is told nothing, after a random time that also slows down guessing.
 _REFUSAL_PAUSE: Final = (0.2, 0.5)
 
 #: Seconds for calls that are under way to be answered when the manager stops.
 DRAIN_SECONDS: Final = 10.0
-
-#: After a failed accept (out of descriptors, mostly): no busy loop, and soon back.
-_ACCEPT_PAUSE: Final = 0.02
 
 
 class Server(StandardServer):
@@ -52,6 +48,8 @@ class Server(StandardServer):
         super().__init__(registry, address, authkey, serializer)
         self.id_to_obj = {}
         self.stop_event = threading.Event()
+        #: What became of those who knocked.
+        self.tally = Tally()
         self._signatures: dict[str, dict[str, Signature]] = {}
         self._key = bytes(authkey)
         self._watcher = Watcher()
@@ -81,12 +79,7 @@ class Server(StandardServer):
 
     def accepter(self) -> None:
         """Takes connections in, each to a thread of its own."""
-        while not self.stop_event.is_set():
-            try:
-                self._take_in(self.listener.accept())
-            except (OSError, RuntimeError) as error:  # closed; or out of descriptors or threads
-                if not self.stop_event.wait(_ACCEPT_PAUSE):
-                    _log.warning("cannot take a connection in: %s", error)
+        Door(self.listener, self.handle_request, self._crowd_out, self.tally, self.stop_event).run()
 
     def handle_request(self, conn: Any) -> None:
         """A connection's whole life."""
@@ -107,32 +100,37 @@ class Server(StandardServer):
                 conn.send_frame(self._answer(request, caller))
         except EOFError:
             return
-        except (WireError, OSError) as error:
-            _log.info("connection of %s dropped: %s", conn.peer, error)
+        except (WireError, OSError, MemoryError) as error:
+            why = str(error) or type(error).__name__
+        # only now: the error held what had come of a frame, and memory may be what is short
+        _log.info("connection of %s dropped: %s", conn.peer, why)
 
-    def _take_in(self, connection: Connection) -> None:
-        try:
-            threading.Thread(target=self.handle_request, args=(connection,), daemon=True).start()
-        except RuntimeError:
-            connection.close()
-            raise
+    def _crowd_out(self) -> bool:
+        """Closes the oldest connection that has proved nothing, if there is one. Gives whether there was."""
+        with self._lock:
+            oldest = next(iter(self._unproved), None)
+            if oldest is None:
+                return False
+            del self._unproved[oldest]  # so that the next one in does not choose it again
+            oldest.reset()
+            return True
 
     def _admit(self, conn: Connection) -> bool:
         """Whether the peer knows the key. If not, it learns nothing, and not at once."""
         with self._lock:
             self._unproved[conn] = None
-            if len(self._unproved) > _UNPROVED_MAX:
-                oldest = next(iter(self._unproved))
-                del self._unproved[oldest]  # so that the next one in does not choose it again
-                oldest.reset()
+            crowded = len(self._unproved) > UNPROVED_MAX
+        if crowded:
+            self._crowd_out()
         try:
             admit(conn, self._key)
+            self.tally.admit()
         except AuthFailed:
-            _log.warning("%s was refused: it does not know the authkey", conn.peer)
+            self.tally.refuse(Refusal.KEY, "%s was refused: it does not know the authkey", conn.peer)
             self.stop_event.wait(random.uniform(*_REFUSAL_PAUSE))
             return False
-        except (EOFError, WireError, OSError) as error:
-            _log.warning("%s did not prove that it knows the authkey: %s", conn.peer, error)
+        except (EOFError, WireError, OSError, MemoryError) as error:
+            self._count_unproved(conn, error)
             return False
         finally:
             with self._lock:
@@ -140,6 +138,18 @@ class Server(StandardServer):
         with self._lock:
             self._proved[conn] = threading.current_thread()
         return not self.stop_event.is_set()
+
+    def _count_unproved(self, conn: Connection, error: Exception) -> None:
+        if self.stop_event.is_set():  # we have sent it away
+            return
+        with self._lock:
+            stayed = conn in self._unproved
+        if stayed:
+            text = "%s did not prove that it knows the authkey: %s"
+            self.tally.refuse(Refusal.UNPROVED, text, conn.peer, str(error) or type(error).__name__)
+        else:
+            text = "%s had not proved that it knows the authkey when others came"
+            self.tally.refuse(Refusal.CROWDED_OUT, text, conn.peer)
 
     def _answer(self, request: Request, caller: WatchedCaller) -> bytes:
         try:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import encodings.idna  # noqa: F401 - the resolver imports it, and a fork in that moment would leave half of it
+import errno
 import ipaddress
 import re
 import socket
 import struct
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from qm.errors import BadRequest
 
@@ -17,6 +18,12 @@ _NAME: Final = re.compile(r"[\w.-]+")
 
 #: Waiting connections: a whole fleet that reconnects at once after a restart.
 _BACKLOG: Final = 1024
+
+#: An address that this machine does not have, or whose family is off.
+_NOT_HERE: Final = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+#: A port that is free for one address of a name may be taken for another.
+_PORT_TRIES: Final = 8
 
 #: A dead host is noticed after 15 + 3 * 5 s of silence, or after 30 s with unacknowledged data.
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
@@ -70,8 +77,50 @@ def _is_host(host: str) -> bool:
 
 def listen(address: Address) -> socket.socket:
     """A listening socket, IPv4 or IPv6 as the host is. Raises OSError."""
-    family = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-    return socket.create_server(address, family=family, backlog=_BACKLOG)
+    family, place = _places(address)[0]
+    return socket.create_server(place, family=family, backlog=_BACKLOG)
+
+
+def listen_everywhere(address: Address) -> list[socket.socket]:
+    """As `listen`, for each address that the host's name has, so that it does not matter which of them a
+    client takes; all with one port. An address that this machine does not have (a name may have an IPv6
+    address where IPv6 is off) is left out while there is another. Raises OSError."""
+    for attempt in range(_PORT_TRIES):
+        try:
+            return _listen_at(_places(address), address.port)
+        except OSError as error:  # a free port of one family may be taken in the other
+            if address.port != 0 or error.errno != errno.EADDRINUSE or attempt == _PORT_TRIES - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _places(address: Address) -> list[tuple[int, tuple[Any, ...]]]:
+    """The address families and socket addresses of a host's name, each once."""
+    found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((family, place) for family, _, _, _, place in found))
+
+
+def _listen_at(places: list[tuple[int, tuple[Any, ...]]], port: int) -> list[socket.socket]:
+    sockets: list[socket.socket] = []
+    missing: OSError | None = None
+    try:
+        for family, (host, _, *scope) in places:
+            try:
+                place = (host, port, *scope)
+                sockets.append(socket.create_server(place, family=family, backlog=_BACKLOG))
+            except OSError as error:
+                if error.errno not in _NOT_HERE:
+                    raise
+                missing = error
+            else:
+                port = sockets[0].getsockname()[1]
+        if missing is not None and not sockets:
+            raise missing
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    return sockets
 
 
 def connect(address: Address, timeout: float) -> socket.socket:

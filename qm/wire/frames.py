@@ -19,8 +19,13 @@ _LENGTH: Final = struct.Struct("!I")
 #: One recv takes most frames whole.
 _CHUNK: Final = 65536
 
-#: Seconds from a frame's first byte to its last where nothing else bounds it: 4 MiB over a slow line.
+#: Seconds from a frame's first byte to its last where nothing else bounds it, in both directions: 4 MiB over
+#: a slow line.
 FRAME_DEADLINE: Final = 30.0
+
+#: What the system's buffers take at once: such a frame goes out in one call, which the socket's own timeout
+#: (see `qm.wire.address.tune`) ends. A larger one would begin that anew with every part that a peer reads.
+_SENT_AT_ONCE: Final = 16384
 
 #: Makes a close a reset instead of an orderly end.
 _RESET: Final = struct.pack("ii", 1, 0)
@@ -45,7 +50,9 @@ class Connection:
         return self.sock.fileno()
 
     def send_frame(self, frame: bytes, timeout: float | None = None) -> None:
-        """Sends one frame within `timeout` seconds (None: as long as the peer reads on). Raises OSError."""
+        """Sends one frame within `timeout` seconds (None: half a minute). Raises OSError."""
+        if timeout is None and len(frame) > _SENT_AT_ONCE:
+            timeout = FRAME_DEADLINE
         self._set_timeout(timeout)
         self.sock.sendall(_LENGTH.pack(len(frame)) + frame)
 

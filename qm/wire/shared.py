@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from threading import get_ident
 from typing import Any, Final
 
@@ -55,7 +56,8 @@ class _Call:
     def wake(self) -> None:
         """Ends its sleep, if it sleeps."""
         if self.asleep is not None:
-            self.asleep.release()
+            with suppress(RuntimeError):  # it was woken already, and an interrupt came before the next line
+                self.asleep.release()
             self.asleep = None
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any, Final, Protocol, get_type_hints
+from typing import Annotated, Any, Final, Protocol, get_origin, get_type_hints
 
 import msgspec
 
+from qm.limits import ITEMS_MAX
 from qm.messages import (
     Added,
     Attached,
@@ -77,7 +78,7 @@ class Signature:
 
     def __init__(self, verb: str, function: Any) -> None:
         parameters = list(inspect.signature(function).parameters.values())[1:]
-        hints = get_type_hints(function)
+        hints = {name: _bounded(hint) for name, hint in get_type_hints(function).items()}
         fields = [
             (p.name, hints[p.name]) if p.default is p.empty else (p.name, hints[p.name], p.default)
             for p in parameters
@@ -99,6 +100,11 @@ class Signature:
     def decode_answer(self, packed: bytes) -> Any:
         """Raises as `decode_arguments`."""
         return decode(self._answer, packed)
+
+
+def _bounded(hint: Any) -> Any:
+    """A list with its bound: it is counted before it is made into objects."""
+    return Annotated[hint, msgspec.Meta(max_length=ITEMS_MAX)] if get_origin(hint) is Sequence else hint
 
 
 def _signatures(verbs: type) -> dict[str, Signature]:

@@ -3,10 +3,8 @@ lives, and what goes on killing is parked after three strikes."""
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,8 +12,8 @@ import pytest
 from qm.client import Client, new_task
 from qm.messages import NewTask
 from qm.task import Outcome, State
+from tests.live.groups import group_of, members
 from tests.live.stage import Pools, alive, eventually
-from tests.wants import want
 
 pytestmark = pytest.mark.xdist_group("live-pool")
 
@@ -179,29 +177,8 @@ def test_threads_left_behind_do_not_keep_the_pool_from_leaving(client: Client, p
 @pytest.fixture
 def few_processes() -> Iterator[Path]:
     """A control group for 60 processes at most."""
-    group = _make_group(60)
-    want(group is not None, "a control group with a limit of processes, which takes root")
-    assert group is not None
-    yield group
-    for pid in _in(group):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not _in(group))
-    group.rmdir()
-
-
-def _make_group(processes: int) -> Path | None:
-    for parent in (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")):
-        group = parent / f"qm-test-{os.getpid()}"
-        try:
-            group.mkdir()
-            (group / "pids.max").write_text(str(processes))
-        except OSError:
-            if group.is_dir():
-                group.rmdir()
-        else:
-            return group
-    return None
+    with group_of(60) as group:
+        yield group
 
 
 def test_a_fork_bomb_under_a_limit_of_processes_is_ended_with_all_it_started(
@@ -219,11 +196,7 @@ def test_a_fork_bomb_under_a_limit_of_processes_is_ended_with_all_it_started(
     assert {task.state for task in ended} == {State.DONE}
     pool.terminate()
     assert pool.wait(20) == 0
-    eventually(lambda: not any(map(alive, _in(few_processes))))
-
-
-def _in(group: Path) -> list[int]:
-    return [int(pid) for pid in (group / "cgroup.procs").read_text().split()]
+    eventually(lambda: not any(map(alive, members(few_processes))))
 
 
 def _below(pid: int) -> list[int]:

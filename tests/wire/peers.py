@@ -110,6 +110,16 @@ class Peer:
         return data
 
 
+def turned_away(address: tuple[str, int]) -> bool:
+    """Whether a new connection is reset without a word: perhaps before its connect returns."""
+    try:
+        with Peer.at(address) as peer:
+            peer.sock.recv(1)
+            return False
+    except ConnectionResetError:
+        return True
+
+
 @contextmanager
 def rogue(act: Callable[[Peer], None]) -> Iterator[Address]:
     """A server that does something else to each of its clients."""

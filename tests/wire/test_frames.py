@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Iterator
 from itertools import pairwise
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, cast
 
 import pytest
@@ -128,6 +129,37 @@ def test_a_peer_that_does_not_read_is_given_up(pair: tuple[Connection, Connectio
     with pytest.raises(TimeoutError):
         for _ in range(100):
             left.send_frame(bytes(FRAME_MAX), timeout=0.05)
+
+
+def test_a_peer_that_reads_now_and_then_is_given_up_too(
+    pair: tuple[Connection, Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 25: where no time is said, it is for the whole frame, and does not begin anew with each byte."""
+    monkeypatch.setattr(frames, "FRAME_DEADLINE", 0.3)
+    left, right = pair
+    over = Event()
+
+    def sip() -> None:
+        while not over.wait(0.02):
+            right.sock.recv(1)
+
+    sipper = Thread(target=sip)
+    sipper.start()
+    with pytest.raises(TimeoutError):
+        left.send_frame(bytes(FRAME_MAX))
+    over.set()
+    sipper.join()
+
+
+def test_a_short_frame_to_a_peer_that_does_not_read_ends_by_the_sockets_own_timeout(
+    pair: tuple[Connection, Connection],
+) -> None:
+    """Row 25: it costs no system call to say so for each of them."""
+    left, _ = pair
+    left.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 0, 50_000))
+    with pytest.raises(BlockingIOError):
+        for _ in range(1000):
+            left.send_frame(bytes(16_000))
 
 
 def test_a_timeout_of_one_call_does_not_bound_the_next(pair: tuple[Connection, Connection]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -11,7 +12,7 @@ import pytest
 
 from qm.wire.codec import Reply, Request, decode_request, envelope
 from qm.wire.frames import Connection
-from qm.wire.shared import Line
+from qm.wire.shared import Line, _Call
 from tests.interrupts import interrupted_after
 from tests.wire.peers import PATIENCE
 
@@ -185,3 +186,13 @@ def test_a_line_that_retires_answers_those_on_it(pair: Pair) -> None:
     pair.answer(1, 2)
     assert [call.result(PATIENCE) for call in calls] == [b"1", b"2"]
     assert pair.near.fileno() == -1
+
+
+def test_an_interrupt_in_the_middle_of_waking_another_does_not_end_the_waking() -> None:
+    """Row 19: who is woken twice is awake; else those behind it would sleep until their own deadline."""
+    call = _Call()
+    call.asleep = threading.Lock()
+    call.asleep.acquire()
+    call.asleep.release()  # as far as the interrupted one came
+    call.wake()
+    assert call.asleep is None
