@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from typing import Any, Final
 
 from msgspec.msgpack import Ext
@@ -70,3 +72,16 @@ REFUSED: Final[dict[str, Any]] = {
     "a complex number": 1j,
     "a large integer as a key": {2**64: 1},
 }
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal to the last bit: NaN is itself, and 0.0 is not -0.0."""
+    if isinstance(one, float) and isinstance(other, float):
+        return struct.pack("d", one) == struct.pack("d", other) or (math.isnan(one) and math.isnan(other))
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return same(list(one.items()), list(other.items()))
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return same(list(one), list(other))
+    return type(one) is type(other) and bool(one == other)

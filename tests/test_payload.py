@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import struct
 from contextlib import suppress
 from typing import Any
 
@@ -26,20 +24,7 @@ from qm.payload import (
     unpack_failure,
     wrap,
 )
-from tests.poison import CARRIED, REFUSED
-
-
-def same(one: Any, other: Any) -> bool:
-    """Equal to the last bit: NaN is itself, and 0.0 is not -0.0."""
-    if isinstance(one, float) and isinstance(other, float):
-        return struct.pack("d", one) == struct.pack("d", other) or (math.isnan(one) and math.isnan(other))
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(same, one, other))
-    if isinstance(one, dict) and isinstance(other, dict):
-        return same(list(one.items()), list(other.items()))
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        return same(list(one), list(other))
-    return type(one) is type(other) and bool(one == other)
+from tests.poison import CARRIED, REFUSED, same
 
 
 @pytest.mark.parametrize("value", CARRIED.values(), ids=CARRIED)
