@@ -71,6 +71,8 @@ def pack(value: Any) -> bytes:
         raise BadPayload("the value is nested too deeply, or contains itself") from None
     except (TypeError, ValueError, OverflowError) as error:
         raise BadPayload(f"the value cannot be packed: {error}") from None
+    except Exception as error:  # of code that belongs to the value, as a time zone's
+        raise BadPayload(f"the value cannot be packed: it raised {type(error).__name__}") from None
     if len(packed) > PAYLOAD_MAX:
         raise TooLarge(
             f"the value has {len(packed):,} bytes packed, the limit is {PAYLOAD_MAX:,}",
@@ -113,7 +115,9 @@ def unpack_failure(packed: bytes) -> Failure:
     except (msgspec.DecodeError, RecursionError, ValueError):
         found = unopened(packed)
     if found is not None:
-        return Failure("Sealed" if found.sealed else "Refused", f"the error's details are {found.why}", "")
+        where = ", and no key here opens them" if found.sealed else ""
+        kind = "Sealed" if found.sealed else "Refused"
+        return Failure(kind, f"the error's details are {found.why}{where}", "")
     return Failure("Unreadable", "the error's details cannot be read", "")
 
 

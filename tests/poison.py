@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import math
 import struct
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Final
 
 from msgspec.msgpack import Ext
 
 from qm.limits import PAYLOAD_MAX
+
+
+class BrokenZone(tzinfo):
+    """A time zone whose own code fails, which a value's packing calls."""
+
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        raise RuntimeError("no offset")
+
+    def dst(self, moment: datetime | None) -> timedelta | None:
+        return None
+
+    def tzname(self, moment: datetime | None) -> str | None:
+        return None
 
 
 def _cyclic() -> list[Any]:
@@ -71,6 +85,7 @@ REFUSED: Final[dict[str, Any]] = {
     "a class": dict,
     "a complex number": 1j,
     "a large integer as a key": {2**64: 1},
+    "a value whose own code fails": datetime(2020, 1, 1, tzinfo=BrokenZone()),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from types import TracebackType
 
-from qm.errors import BadPayload, BadRequest, NonRetryable
+from qm.errors import BadPayload, NonRetryable
 from qm.messages import Fail, Finish, Settlement, Taken
 from qm.operations import Operations
 from qm.payload import pack, pack_failure, unopened, unpack
@@ -36,7 +36,7 @@ def execute(operations: Operations, taken: Taken) -> Settlement:
         return failed(taken, error, retryable=not final or was_shut(taken))
     try:
         return Finish(taken.lease, pack(output))
-    except BadRequest as error:  # the same code will give the same output again
+    except BaseException as error:  # the same code will give the same output again
         return failed(taken, error, retryable=False)
 
 

@@ -24,13 +24,10 @@ KEYS = (new_key(),)
 
 
 @pytest.fixture(params=["memory", "sqlite"], scope="module")
-def manager(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningManager]:
+def manager(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     store: Store = MemoryStore()
     if request.param == "sqlite":
-        folder: Path = tmp_path_factory.mktemp("store")
-        store = SQLiteStore.open(folder / "queue.db", durability="relaxed")
+        store = SQLiteStore.open(tmp_path_factory.mktemp("store") / "queue.db", durability="relaxed")
     with running_manager(store) as manager:
         yield manager
     store.close()
