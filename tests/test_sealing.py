@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -196,6 +198,12 @@ def test_no_key_and_the_same_key_twice_are_refused() -> None:
         keyring()
     with pytest.raises(BadRequest, match="twice"):
         keyring(NEW, OLD, NEW)
+
+
+def test_who_has_no_keys_does_not_load_the_cipher() -> None:
+    """It would take longer than all the rest of a client."""
+    code = "import sys, qm.sealing; sys.exit('cryptography' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_keys_are_not_printed() -> None:
