@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         NonRetryable,
         NotFound,
         QueueError,
+        Sealed,
         TaskCancelled,
         TaskFailed,
         TimedOut,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
         Unreachable,
     )
     from qm.operations import Operations
-    from qm.payload import pack, unpack
+    from qm.payload import Unopened, pack, unpack
     from qm.task import Attempt, Counts, Failure, Lease, State, Task
     from qm.worker import Worker
 
@@ -55,12 +56,14 @@ __all__ = [
     "NotFound",
     "Operations",
     "QueueError",
+    "Sealed",
     "State",
     "Task",
     "TaskCancelled",
     "TaskFailed",
     "TimeLimitExceeded",
     "TimedOut",
+    "Unopened",
     "Unreachable",
     "Worker",
     "__version__",
@@ -74,11 +77,11 @@ __all__ = [
 _HOMES: Final = {
     "qm.client": ("Client", "new_task"),
     "qm.errors": (
-        *("Cancelled", "Interrupted", "NonRetryable", "NotFound", "QueueError", "TaskCancelled"),
+        *("Cancelled", "Interrupted", "NonRetryable", "NotFound", "QueueError", "Sealed", "TaskCancelled"),
         *("TaskFailed", "TimeLimitExceeded", "TimedOut", "Unreachable"),
     ),
     "qm.operations": ("Operations",),
-    "qm.payload": ("pack", "unpack"),
+    "qm.payload": ("Unopened", "pack", "unpack"),
     "qm.task": ("Attempt", "Counts", "Failure", "Lease", "State", "Task"),
     "qm.worker": ("Worker",),
 }

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from qm.errors import BadRequest
+
 #: The original's ports.
 RPC_PORT: Final = 8090
 HTTP_PORT: Final = 8080
@@ -49,3 +51,22 @@ def log_level(default: str = "info") -> str:
 def log_format() -> str:
     """How it is logged: QM_LOG_FORMAT, else text."""
     return os.environ.get("QM_LOG_FORMAT") or "text"
+
+
+def payload_keys() -> str | None:
+    """The keys that payloads are sealed with, newest first: QM_PAYLOAD_KEYS, else none."""
+    return os.environ.get("QM_PAYLOAD_KEYS") or None
+
+
+def payload_keys_file() -> Path | None:
+    """A file that has them instead: QM_PAYLOAD_KEYS_FILE, else none."""
+    name = os.environ.get("QM_PAYLOAD_KEYS_FILE")
+    return Path(name) if name else None
+
+
+def accept_plain_payloads() -> bool:
+    """Whether who has keys reads also what is not sealed: QM_PAYLOAD_PLAIN, else no. Raises `BadRequest`."""
+    word = os.environ.get("QM_PAYLOAD_PLAIN") or "refuse"
+    if word not in ("accept", "refuse"):
+        raise BadRequest(f"QM_PAYLOAD_PLAIN is accept or refuse, not {word[:80]!r}")
+    return word == "accept"

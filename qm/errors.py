@@ -5,7 +5,8 @@ QueueError
   ├── AuthFailed         the manager refused the key (or is not the one we know)
   ├── TimedOut           the time the caller gave ran out
   ├── BadRequest         the call itself is wrong; the same call can never succeed
-  │     ├── BadPayload       a value that msgpack cannot carry
+  │     ├── BadPayload       a value that msgpack cannot carry, or that is not what it should be
+  │     │     └── Sealed           a value that no key here opens
   │     ├── TooLarge         over a bound of qm.limits
   │     └── NotAllowed       no such object or verb, or not for this caller
   ├── NotFound           no task has that id
@@ -60,6 +61,7 @@ __all__ = [
     "NotFound",
     "OperationError",
     "QueueError",
+    "Sealed",
     "SessionLost",
     "StoreBusy",
     "StoreDamaged",
@@ -120,9 +122,16 @@ class BadRequest(QueueError, ValueError):
 
 
 class BadPayload(BadRequest):
-    """A value that msgpack cannot carry: a cycle, a lone surrogate, an object of unknown type."""
+    """A value that msgpack cannot carry: a cycle, a lone surrogate, an object of unknown type. Or one that
+    came back and is not what it should be: no msgpack of ours, or sealed for another place."""
 
     code = "bad_payload"
+
+
+class Sealed(BadPayload):
+    """The value is sealed, and no key here opens it. A program that has the key can read it."""
+
+    code = "sealed"
 
 
 class TooLarge(BadRequest):

@@ -5,6 +5,10 @@ from __future__ import annotations
 #: One input, output or error. Larger data belongs in a file or an object store, and its address in the task.
 PAYLOAD_MAX = 1024 * 1024
 
+#: Bytes that sealing (`qm.sealing`) adds to a payload at most. The bound above is for what stands inside: a
+#: value that fits does so with and without keys.
+SEALING_MAX = 256
+
 #: Payload bytes that one take or one list hands out; it always hands out at least one task.
 BATCH_BYTES = 1024 * 1024
 

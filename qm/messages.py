@@ -286,3 +286,6 @@ class Status(Struct, frozen=True, kw_only=True):
 
 #: The longest note of a progress report.
 NOTE_MAX: Final = 200
+
+#: ... and one of them sealed, each character of four bytes: longer than a plain one may be.
+SEALED_NOTE_MAX: Final = 1280

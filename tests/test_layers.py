@@ -18,7 +18,9 @@ ROOT = Path(__file__).parents[1]
 QM = ROOT / "qm"
 
 #: Stands on nothing else, so that everything can stand on it.
-BOTTOM = frozenset({"clock", "errors", "ids", "limits", "logs", "messages", "payload", "task", "version"})
+BOTTOM = frozenset(
+    {"clock", "errors", "ids", "limits", "logs", "messages", "payload", "sealing", "task", "version"}
+)
 
 
 class Layer(NamedTuple):

@@ -10,6 +10,7 @@ from qm.cli.arguments import Arguments
 from qm.cli.rendering import bare, cell, fields_of, original_line, to_json
 from qm.cli.terminal import is_terminal
 from qm.errors import BadRequest
+from qm.payload import Unopened
 from qm.task import Task
 
 FORMATS: Final = ("text", "json", "jsonl", "id")
@@ -35,13 +36,13 @@ class Output:
     def tasks(self, tasks: Sequence[Task], asked: int) -> None:
         """Tasks and their results; `asked` is how many were asked for: one alone is no list.
 
-        Text and bare values are of results, so tasks without one are left out of them.
+        Text and bare values are of results, so tasks without one are left out of them, and sealed ones too.
         """
         if self.format in ("json", "jsonl", "id"):
             self.records([fields_of(task) for task in tasks], asked)
             return
         for task in tasks:
-            if not task.ended_well:
+            if not task.ended_well or isinstance(task.output, Unopened):
                 continue
             if self.format == "text":
                 print(original_line(task))

@@ -11,6 +11,7 @@ Usage:
   qmclient forget (--id ID)... [options] [-v]...
   qmclient status [options] [-v]...
   qmclient list [--state STATE]... [--type TYPE] [--limit N] [options] [-v]...
+  qmclient payload-key
   qmclient (-h | --help)
   qmclient --version
 
@@ -23,6 +24,8 @@ Commands:
   forget   Delete ended tasks.
   status   Print how many tasks there are, and who works.
   list     Print tasks: ended ones newest first, others in the order in which they will run.
+  payload-key
+           Print a new key to seal inputs, outputs and errors with, for QM_PAYLOAD_KEYS.
 
 Options:
   --type TYPE          Which operation the task is for, as fibonacci.
@@ -46,6 +49,9 @@ Options:
   -h, --help           Show this.
   --version            Show the version.
 
+QM_PAYLOAD_KEYS, or a file that QM_PAYLOAD_KEYS_FILE names, has the keys that inputs, outputs and errors are
+sealed with, newest first; without either they are not sealed.
+
 Exit codes: 0 well; 1 failed; 2 wrong usage; 3 no such task; 4 the key was refused; 5 the task failed or
 was cancelled; 6 not ended in time; 7 no manager; 70 the store failed; 130 interrupted.
 """
@@ -61,11 +67,13 @@ from typing import Final
 from qm import logs
 from qm.cli.arguments import Arguments
 from qm.cli.commands import add, change, get, listing, show, status
+from qm.cli.exits import Exit
 from qm.cli.manager import find_manager
 from qm.cli.output import Output
 from qm.cli.program import run
 from qm.cli.terminal import hint
 from qm.client import Client
+from qm.sealing import new_key
 
 _COMMANDS: Final[dict[str, Callable[[Arguments, Client, Output], int]]] = {
     "add": add.add,
@@ -87,6 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _work(arguments: Arguments) -> int:
     # an integer result may have millions of digits; Python's bound is against foreign input, this is our own
     sys.set_int_max_str_digits(0)
+    if arguments.has("payload-key"):
+        print(new_key())
+        return Exit.OK
     command = next(work for name, work in _COMMANDS.items() if arguments.has(name))
     output = Output.of(arguments)
     manager = find_manager(arguments)

@@ -23,6 +23,9 @@ Options:
   -h, --help           Show this.
   --version            Show the version.
 
+QM_PAYLOAD_KEYS, or a file that QM_PAYLOAD_KEYS_FILE names, has the keys that inputs, outputs and errors are
+sealed with, newest first; without either they are not sealed.
+
 Times are in seconds, or as 10s, 5m, 2h, 1d.
 
 SIGTERM and Ctrl-C let running tasks end first; a second one does not wait.
@@ -34,6 +37,7 @@ refused; 7 no manager.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from qm import environment, logs
 from qm.cli.arguments import Arguments
@@ -55,6 +59,7 @@ def _work(arguments: Arguments) -> int:
 
     types = arguments.texts("--type")
     drain = arguments.seconds("--drain")
+    own: dict[str, Any] = {} if drain is None else {"drain": drain}
     return Worker(
         load=arguments.texts("--load"),
         types=None if not types or "all" in types else types,
@@ -62,7 +67,7 @@ def _work(arguments: Arguments) -> int:
         address=manager.address,
         authkey=manager.authkey,
         delay=arguments.seconds("--delay") or 0.0,
-        **({} if drain is None else {"drain": drain}),
+        **own,
         log_level=level,
         log_format=format_,
     ).run()

@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 
 from qm.errors import BadPayload
 from qm.logs import printable
+from qm.payload import Unopened
 from qm.task import Failure, Task
 
 #: Beyond ASCII's, which json escapes by itself: what a terminal could obey or show in another order.
@@ -45,9 +46,11 @@ def to_json(value: Any, indent: int | None = None) -> str:
 
 
 def bare(value: Any) -> str:
-    """A text as it is, nothing as nothing, anything else as JSON."""
+    """A text as it is, nothing as nothing, what is sealed as its size, anything else as JSON."""
     if value is None:
         return ""
+    if isinstance(value, Unopened):
+        return str(value)
     return value if isinstance(value, str) else to_json(value)
 
 
@@ -77,6 +80,8 @@ def _plain(value: Any) -> Any:
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, bytes):
         return base64.b64encode(value).decode("ascii")
+    if isinstance(value, msgspec.msgpack.Ext):
+        return {"extension": value.code, "data": _plain(bytes(value.data))}
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, msgspec.Struct):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TypeVar
 
 from qm import environment
 from qm.client.gather import Gatherer
 from qm.client.patience import Patience
+from qm.client.payload_keys import find_payload_keys, keyring_of
 from qm.client.producing import Producing
+from qm.client.sealed import SealedQueue
 from qm.client.working import Working
+from qm.sealing import PayloadKeys
 from qm.wire.address import Address, parse_address
 from qm.wire.keys import read_key
 from qm.wire.remote import Remote
@@ -38,9 +41,12 @@ class Client(Producing, Working):
         authkey: bytes | None = None,
         *,
         patience: float = 5.0,
+        payload_keys: Sequence[str] | PayloadKeys | None = None,
     ) -> None:
         """`address`: ``host:port`` (default: QM_RPC, else 127.0.0.1:8090). `authkey`: at least 32 bytes
         (default: the key file, QM_AUTHKEY_FILE or QM_HOME/authkey). Connects at the first call.
+        `payload_keys`: what inputs and outputs are sealed with, newest first (default: QM_PAYLOAD_KEYS or
+        QM_PAYLOAD_KEYS_FILE, else nothing is sealed; see docs/encryption.md).
 
         Raises `BadRequest` for a bad address or key.
         """
@@ -51,7 +57,9 @@ class Client(Producing, Working):
         if authkey is None:
             authkey = read_key(environment.authkey_file())
         self._remote = Remote(self.address, authkey)
-        self._queue = self._remote.queue()
+        keyring = keyring_of(find_payload_keys(payload_keys))
+        queue = self._remote.queue()
+        self._queue = queue if keyring is None else SealedQueue(queue, keyring)
         self._patience = Patience(patience)
         self._unserved = set()
         self._gatherer = Gatherer(self._add_frame)

@@ -14,6 +14,7 @@ from qm.client.tasks import chunks, new_task, unpack_attempt, unpack_task
 from qm.errors import IdConflict, NotFound, TaskCancelled, TaskFailed, TimedOut, WrongState
 from qm.limits import IDS_MAX, WAIT_MAX
 from qm.messages import Added, AddStatus, Got, ListQuery, NewTask, Page, Status
+from qm.payload import Unopened
 from qm.task import ENDED, WAIT, Attempt, PackedAttempt, PackedTask, State, Task
 from qm.wire.verbs import QueueVerbs
 
@@ -89,10 +90,13 @@ class Producing:
     def result(self, id: str, wait: float = 0) -> Any:
         """The output of a task, waiting up to `wait` seconds for its end.
 
-        Raises `TaskFailed`, `TaskCancelled`, `TimedOut` where it has not ended, `NotFound`.
+        Raises `TaskFailed`, `TaskCancelled`, `TimedOut` where it has not ended, `NotFound`, and `Sealed` or
+        `BadPayload` for an output that cannot be opened here.
         """
         task = self.get(id, wait)
         if task.state is State.DONE:
+            if isinstance(task.output, Unopened):
+                raise task.output.error()
             return task.output
         if task.state is State.FAILED:
             raise TaskFailed(f"task {id} failed: {task.error or task.reason}", task.error)

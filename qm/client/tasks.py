@@ -11,7 +11,7 @@ from qm.errors import BadPayload, BadRequest
 from qm.ids import new_id
 from qm.limits import ADD_BYTES, ADD_CHUNK
 from qm.messages import NewTask
-from qm.payload import digest, pack, unpack, unpack_failure
+from qm.payload import digest, pack, show_text, unopened, unpack, unpack_failure
 from qm.task import Attempt, PackedAttempt, PackedTask, Task, is_id, is_type
 
 T = TypeVar("T")
@@ -75,11 +75,13 @@ def chunks(items: Iterable[T], weigh: Callable[[T], int]) -> Iterator[list[T]]:
 
 def unpack_task(packed: PackedTask) -> Task:
     """A task with values. A payload that a list left out for its size is None; its size is told. One that
-    was not packed by us stays as the bytes it is, so that it hides nothing else."""
+    was not packed by us stays as the bytes it is, so that it hides nothing else; for one that is sealed, and
+    no key here opens it, there is an `Unopened`."""
     fields = asdict(packed)
     fields["input"] = _value(packed.input) if packed.input else None
     fields["output"] = _value(packed.output) if packed.output is not None else None
     fields["error"] = unpack_failure(packed.error) if packed.error is not None else None
+    fields["note"] = show_text(packed.note) if packed.note else packed.note
     return Task(**fields)
 
 
@@ -87,6 +89,7 @@ def unpack_attempt(packed: PackedAttempt) -> Attempt:
     """An attempt with its error as a `Failure`."""
     fields = asdict(packed)
     fields["error"] = unpack_failure(packed.error) if packed.error else None
+    fields["log"] = show_text(packed.log)
     return Attempt(**fields)
 
 
@@ -94,4 +97,4 @@ def _value(packed: bytes) -> Any:
     try:
         return unpack(packed)
     except BadPayload:
-        return packed
+        return unopened(packed) or packed

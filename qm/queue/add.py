@@ -10,6 +10,7 @@ from typing import Final
 from qm.errors import BadRequest, TooLarge
 from qm.limits import ATTEMPTS_MAX, DELAY_MAX, IDS_MAX, PAYLOAD_MAX
 from qm.messages import Added, AddStatus, NewTask
+from qm.payload import fits_sealed
 from qm.queue.core import Core, Effects
 from qm.task import is_id, is_type
 
@@ -57,7 +58,7 @@ def check(task: NewTask) -> None:
             f"{task.type[:80]!r} cannot be a type: 1 to 64 characters of A-Z a-z 0-9 . _ : - "
             "and the first of them a letter, a digit or _"
         )
-    if len(task.input) > PAYLOAD_MAX:
+    if len(task.input) > PAYLOAD_MAX and not fits_sealed(task.input):
         raise TooLarge(f"the input of {task.id} has {len(task.input):,} bytes, the limit is {PAYLOAD_MAX:,}")
     if len(task.digest) != 16:
         raise BadRequest(f"the digest of {task.id} must have 16 bytes")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from qm.errors import BadRequest, TooLarge
 from qm.limits import IDS_MAX
-from qm.messages import NOTE_MAX, Progress, Verdict
+from qm.messages import NOTE_MAX, SEALED_NOTE_MAX, Progress, Verdict
+from qm.payload import is_sealed_text
 from qm.queue.core import Core
 
 
@@ -17,6 +18,7 @@ def progress(core: Core, items: Sequence[Progress]) -> list[Verdict]:
     for item in items:
         if not 0 <= item.fraction <= 1:
             raise BadRequest(f"a progress of {item.fraction:g} is not between 0 and 1")
-        if len(item.note) > NOTE_MAX:
-            raise BadRequest(f"a note has at most {NOTE_MAX} characters")
+        most = SEALED_NOTE_MAX if is_sealed_text(item.note[: SEALED_NOTE_MAX + 1]) else NOTE_MAX
+        if len(item.note) > most:
+            raise BadRequest(f"a note has at most {most} characters")
     return list(core.commit.run(lambda tx: tx.progress(items), sync=False))

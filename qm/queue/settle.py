@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from qm.errors import BadRequest, TooLarge
 from qm.limits import IDS_MAX, LOG_MAX, PAYLOAD_MAX
 from qm.messages import Fail, Finish, Release, Retry, Settlement, Verdict
+from qm.payload import fits_sealed
 from qm.policy.decision import Bury, Cancel, Decision
 from qm.policy.retention import KEEP_ENDED, KEEP_FAILED
 from qm.policy.retry import after_failure, after_retry
@@ -112,7 +113,7 @@ def check(settlements: Sequence[Settlement]) -> None:
     if len(settlements) > IDS_MAX:
         raise TooLarge(f"{len(settlements)} settlements in one call, the limit is {IDS_MAX}")
     for item in settlements:
-        if isinstance(item, Finish) and len(item.output) > PAYLOAD_MAX:
+        if isinstance(item, Finish) and len(item.output) > PAYLOAD_MAX and not fits_sealed(item.output):
             raise TooLarge(f"the output of {item.lease.id} is over {PAYLOAD_MAX:,} bytes")
         if isinstance(item, Fail) and item.outcome not in _FAILURES:
             raise BadRequest(f"an attempt of {item.lease.id} cannot fail as {item.outcome.value}")

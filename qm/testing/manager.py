@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from qm.client import Client
 from qm.limits import KEY_MIN
 from qm.manager import QueueManager
 from qm.queue import Queue
+from qm.sealing import PayloadKeys
 from qm.store.base import Store
 from qm.store.memory import MemoryStore
 from qm.wire.address import Address
@@ -26,9 +27,12 @@ class RunningManager:
         self.queue = queue
         self._clients = clients
 
-    def client(self, *, patience: float = 5.0) -> Client:
+    def client(
+        self, *, patience: float = 5.0, payload_keys: Sequence[str] | PayloadKeys | None = None
+    ) -> Client:
         """A new client of it. It is closed with the manager, if not before."""
-        return self._clients.enter_context(Client(self.address, self.authkey, patience=patience))
+        client = Client(self.address, self.authkey, patience=patience, payload_keys=payload_keys)
+        return self._clients.enter_context(client)
 
 
 @contextmanager

@@ -9,8 +9,10 @@ from __future__ import annotations
 import reprlib
 from typing import Final
 
+import msgspec
+
 from qm.limits import PREVIEW_MAX
-from qm.payload import unpack, unpack_failure
+from qm.payload import unopened, unpack, unpack_failure
 from qm.task import PackedTask, State
 
 #: Deeper values are not decoded: the decoder recurses, and a thread's stack may be small.
@@ -87,6 +89,8 @@ def _number(packed: bytes, at: int, width: int) -> int:
 def _show(packed: bytes, size: int) -> str:
     if size > len(packed) or len(packed) > PREVIEW_MAX:
         return f"({max(size, len(packed)):,} bytes)"
+    if (sealed := unopened(packed)) is not None:
+        return str(sealed)
     if is_deep(packed):
         return _hex(packed)
     try:
@@ -97,6 +101,8 @@ def _show(packed: bytes, size: int) -> str:
 
 
 def _show_error(packed: bytes) -> str:
+    if (sealed := unopened(packed)) is not None:
+        return str(sealed)
     return _hex(packed) if is_deep(packed) else str(unpack_failure(packed))
 
 
@@ -104,7 +110,12 @@ def _hex(packed: bytes) -> str:
     return f"0x{packed[:_HEX_SHOWN].hex()}{'…' if len(packed) > _HEX_SHOWN else ''}"
 
 
-_short = reprlib.Repr()
+class _Repr(reprlib.Repr):
+    def repr_Ext(self, value: msgspec.msgpack.Ext, level: int) -> str:
+        return f"Ext({value.code}, {len(bytes(value.data)):,} bytes)"
+
+
+_short = _Repr()
 _short.maxlevel = 4
 _short.maxdict = _short.maxlist = _short.maxtuple = 8
 _short.maxstring = _short.maxlong = _short.maxother = 60

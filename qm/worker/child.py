@@ -19,7 +19,7 @@ from qm.messages import Details, Exchanged, Fail, Finish, Release, Settlement, S
 from qm.operations import Operations
 from qm.payload import pack_failure
 from qm.worker.alarm import Alarm
-from qm.worker.execute import describe, execute
+from qm.worker.execute import describe, execute, was_shut
 from qm.worker.interrupt import Interrupts
 from qm.worker.output import Output
 from qm.worker.pace import Pace
@@ -38,6 +38,10 @@ _MARGIN: Final = 0.05
 
 #: Seconds before a call that the manager refused is said again: the parent may be re-opening the session.
 _REFUSED_PAUSE: Final = 0.2
+
+#: Seconds before the next take of a child that could not open a task: it fails faster than others work, and
+#: would drain the queue of what they could do.
+_SHUT_PAUSE: Final = 1.0
 
 
 class Child:
@@ -68,6 +72,8 @@ class Child:
         self._pace = Pace(1 if delay else min(o.prefetch or TAKE_MAX for o in options.values()))
         #: A task has closed our descriptors: after its results, another process takes our place.
         self._robbed = False
+        #: We could not open the last task; see `qm.worker.execute.was_shut`.
+        self._shut_out = False
         #: What has ended and is not known to be settled.
         self._outcomes: list[Settlement] = []
         self._never = threading.Event()
@@ -112,8 +118,11 @@ class Child:
             outcome = execute(self._operations, taken)
             if type(outcome) is not Finish or self._output.written() or self._interrupts.told:
                 outcome = self._detailed(outcome)
+                self._shut_out = was_shut(taken)
             self._outcomes.append(outcome)
             self._page.stop_running()
+            if self._shut_out:
+                break
         if batch:
             logs.unbind("task", "attempt")
             self._pace.note(len(self._outcomes), time.perf_counter() - began)
@@ -156,15 +165,25 @@ class Child:
 
     def _exchange(self) -> Sequence[Taken]:
         """Settles, for as long as it takes, and takes more. The original's pause comes in between."""
-        paused = self._delay > 0 and bool(self._outcomes)
-        answer = self._settle_and_take(0 if paused else self._pace.size)
+        pause = self._pause() if self._outcomes else 0.0
+        answer = self._settle_and_take(0 if pause else self._pace.size)
         for outcome, verdict in zip(self._outcomes, answer.verdicts, strict=True):
             if verdict is Verdict.LOST:
                 _log.warning("task %s went to another worker, its result is dropped", outcome.lease.id)
         self._outcomes.clear()
-        if paused and not self._page.draining:
-            self._never.wait(self._delay)
+        if pause and not self._page.draining:
+            self._never.wait(pause)
         return answer.tasks
+
+    def _pause(self) -> float:
+        """Seconds between what has ended and what comes next."""
+        if not self._shut_out:
+            return self._delay
+        self._shut_out = False
+        _log.error(
+            "a task's input could not be opened, and it was not run: see its error, and QM_PAYLOAD_KEYS"
+        )
+        return max(self._delay, _SHUT_PAUSE)
 
     def _settle_and_take(self, limit: int) -> Exchanged:
         while True:

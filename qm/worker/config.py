@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from qm.messages import TypeOptions
+from qm.sealing import PayloadKeys
 from qm.wire.address import Address
 
 #: The exit code of a child whose parent's script calls `Worker.run` at import, without a `__main__` guard.
@@ -21,6 +22,7 @@ class ChildConfig(Struct, frozen=True, kw_only=True):
     delay: float
     log_level: str
     log_format: str
+    payload_keys: PayloadKeys = PayloadKeys()
 
 
 class Ready(Struct, frozen=True, tag="ready"):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import traceback
 from types import TracebackType
 
-from qm.errors import BadPayload, BadRequest, NonRetryable
+from qm.errors import BadPayload, NonRetryable
 from qm.messages import Fail, Finish, Settlement, Taken
 from qm.operations import Operations
-from qm.payload import pack, pack_failure, unpack
+from qm.payload import pack, pack_failure, unopened, unpack
 from qm.task import Failure, State, Task
 from qm.worker.interrupt import enter
 
@@ -32,11 +32,17 @@ def execute(operations: Operations, taken: Taken) -> Settlement:
         )
         output = enter(operations.run, task)
     except BaseException as error:
-        return failed(taken, error, retryable=not isinstance(error, (NonRetryable, BadPayload)))
+        final = isinstance(error, (NonRetryable, BadPayload))
+        return failed(taken, error, retryable=not final or was_shut(taken))
     try:
         return Finish(taken.lease, pack(output))
-    except BadRequest as error:  # the same code will give the same output again
+    except BaseException as error:  # the same code will give the same output again
         return failed(taken, error, retryable=False)
+
+
+def was_shut(taken: Taken) -> bool:
+    """Whether the task was not run, as its input cannot be opened here. Another worker may have its key."""
+    return unopened(taken.input) is not None
 
 
 def failed(taken: Taken, error: BaseException, retryable: bool) -> Fail:
@@ -58,7 +64,7 @@ def _user_frames(trace: TracebackType | None) -> TracebackType | None:
     """The traceback without our own frames at its head, and that of an interrupt at its end: people look for
     theirs."""
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith(
-        ("qm.worker.", "qm.operations.registry", "qm.operations.binding")
+        ("qm.worker.", "qm.payload", "qm.operations.registry", "qm.operations.binding")
     ):
         trace = trace.tb_next
     inner = trace

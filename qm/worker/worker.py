@@ -9,7 +9,9 @@ import threading
 from collections.abc import Sequence
 
 from qm import environment
+from qm.client.payload_keys import find_payload_keys
 from qm.errors import BadRequest
+from qm.sealing import PayloadKeys
 from qm.wire.address import Address, parse_address
 from qm.wire.auth import check_key
 from qm.wire.keys import read_key
@@ -42,12 +44,13 @@ class Worker:
         grace: float = GRACE_SECONDS,
         log_level: str = "info",
         log_format: str = "text",
+        payload_keys: Sequence[str] | PayloadKeys | None = None,
     ) -> None:
         """`load`: names of modules that hold `Operations`; the built-in ones come with them. `types`: serve
-        only these. `processes`: one per processor by default. `address`, `authkey`: as for `Client`. `delay`:
-        seconds of pause between two tasks of a child. `drain`: seconds for running tasks to end when told to
-        leave. `grace`: seconds for a task to clean up that is over its time limit or was cancelled, before
-        its process is killed.
+        only these. `processes`: one per processor by default. `address`, `authkey`, `payload_keys`: as for
+        `Client`. `delay`: seconds of pause between two tasks of a child. `drain`: seconds for running tasks
+        to end when told to leave. `grace`: seconds for a task to clean up that is over its time limit or was
+        cancelled, before its process is killed.
 
         Raises `BadRequest` for values that make no sense.
         """
@@ -70,6 +73,7 @@ class Worker:
             delay=delay,
             log_level=log_level,
             log_format=log_format,
+            payload_keys=find_payload_keys(payload_keys),
         )
         self._pool = Pool(config, count, drain, grace)
 

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.msgpack import Ext
 
 from qm.cli.rendering import bare, cell, fields_of, original_line, to_json
 from qm.errors import BadPayload
 from qm.payload import pack, unpack
 from qm.task import Failure, State, Task
+from tests.poison import CARRIED
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -45,6 +47,16 @@ def test_json_in_one_line_can_be_shown_on_a_terminal(value: Any) -> None:
 @pytest.mark.parametrize("number", [2**53 + 1, -(2**63) - 1, 2**64, 7**5000])
 def test_integers_of_any_size_stay_exact(number: int) -> None:
     assert json.loads(to_json(unpack(pack({"n": number})))) == {"n": number}
+
+
+@pytest.mark.parametrize("value", CARRIED.values(), ids=CARRIED)
+def test_whatever_a_task_can_carry_can_be_printed(value: Any) -> None:
+    json.loads(to_json(value))
+    assert safe(cell(value))
+
+
+def test_an_extension_is_its_code_and_its_bytes() -> None:
+    assert json.loads(to_json([Ext(5, b"\xff")])) == [{"extension": 5, "data": "/w=="}]
 
 
 def test_what_json_does_not_have_is_said_in_text() -> None:

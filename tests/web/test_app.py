@@ -122,7 +122,7 @@ def test_no_text_of_a_task_can_leave_its_cell(manager: Manager, text: str) -> No
         b"\x81\xa1a" * 1300 + b"\xc0",
         b"\xdf\xff\xff\xff\xff",
         b"\xc6\xff\xff\xff\xff",
-        b"\xd4\x05x",
+        b"\xd4\x05",
         b"\xa2\xff\xfe",
         b"\xd9",
         b"\x81\x80\x90",

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qm.limits import PREVIEW_MAX
-from qm.payload import pack
+from qm.payload import pack, wrap
 from qm.task import PackedTask, State
 from qm.web.preview import DEPTH_MAX, is_deep, show_input, show_outcome
 
@@ -79,6 +79,19 @@ def test_deep_values_are_not_decoded() -> None:
     assert show_input(task(input=nested(DEPTH_MAX))) == "[[[[[...]]]]]"
     assert show_input(task(input=nested(DEPTH_MAX + 1))) == "0x" + "91" * 16 + "…"
     assert show_outcome(task(State.FAILED, error=nested(4000))) == "failed: 0x" + "91" * 16 + "…"
+
+
+def test_what_is_sealed_is_said_and_not_read() -> None:
+    sealed = wrap(bytes(200))
+    assert show_input(task(input=sealed, input_size=203)) == "sealed (203 bytes)"
+    assert show_outcome(task(output=sealed, output_size=203)) == "sealed (203 bytes)"
+    failed = task(State.FAILED, error=sealed, reason="failed 5 times")
+    assert show_outcome(failed) == "failed: sealed (203 bytes) (failed 5 times)"
+
+
+def test_a_foreign_extension_is_shown_by_its_code() -> None:
+    packed = pack([msgspec.msgpack.Ext(5, b"abc")])
+    assert show_input(task(input=packed, input_size=len(packed))) == "[Ext(5, 3 bytes)]"
 
 
 def test_what_a_list_left_out_is_told_by_its_size() -> None:

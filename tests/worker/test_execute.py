@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,11 +12,28 @@ from qm.errors import NonRetryable
 from qm.limits import MESSAGE_MAX, PAYLOAD_MAX, TRACEBACK_MAX
 from qm.messages import Fail, Finish, Settlement, Taken
 from qm.operations import Operations
-from qm.payload import pack, unpack, unpack_failure
+from qm.payload import pack, refuse, unpack, unpack_failure, wrap
 from qm.task import Failure, Lease, Task
-from qm.worker.execute import execute
+from qm.worker.execute import execute, was_shut
+from tests.poison import BrokenZone, nested
 
 LEASE = Lease("t-1", 2, 77)
+
+
+class ExitingZone(BrokenZone):
+    """Ends the process where others raise."""
+
+    def utcoffset(self, moment: datetime | None) -> timedelta:
+        raise SystemExit(3)
+
+
+class Speechless(BaseException):
+    """Has no words, and its own error has none either."""
+
+    def __str__(self) -> str:
+        raise Speechless
+
+    __repr__ = __str__
 
 
 def run(function: Any, value: Any = None) -> Settlement:
@@ -111,7 +129,13 @@ def test_a_lone_surrogate_in_an_error_does_no_harm() -> None:
         ("\ud800", "surrogates"),
         ("x" * PAYLOAD_MAX, "limit"),
         (lambda: None, "function"),
+        ((n for n in range(3)), "generator"),
+        (b"x" * PAYLOAD_MAX, "limit"),
+        (datetime(2020, 1, 1, tzinfo=BrokenZone()), "RuntimeError"),
+        (datetime(2020, 1, 1, tzinfo=ExitingZone()), ""),
+        (nested(10_000), "nested too deeply"),
     ],
+    ids=lambda value: value if isinstance(value, str) and len(value) < 20 else "",
 )
 def test_an_output_that_cannot_travel_fails_the_task_and_is_not_tried_again(output: Any, words: str) -> None:
     settlement = run(lambda value: output)
@@ -132,6 +156,50 @@ def test_an_input_that_cannot_be_read_is_not_tried_again() -> None:
     operations.operation("op")(lambda value: value)
     settlement = execute(operations, Taken(LEASE, "op", b"\xc1"))
     assert isinstance(settlement, Fail) and not settlement.retryable
+
+
+@pytest.mark.parametrize(
+    ("input_", "words"),
+    [(wrap(bytes(100)), "sealed, and no key here opens it"), (refuse("somebody moved it"), "moved it")],
+    ids=["sealed", "refused"],
+)
+def test_a_task_that_cannot_be_opened_is_not_run_and_tried_again(input_: bytes, words: str) -> None:
+    operations = Operations()
+    ran: list[Any] = []
+    operations.operation("op")(ran.append)
+    taken = Taken(LEASE, "op", input_)
+    settlement = execute(operations, taken)
+    assert was_shut(taken) and not ran
+    assert isinstance(settlement, Fail) and settlement.retryable
+    failure = failure_of(settlement)
+    assert words in failure.message and failure.type in ("Sealed", "BadPayload")
+    assert "File" not in failure.traceback, "none of the user's frames"
+
+
+def test_an_operation_s_own_bad_payload_is_not_tried_again() -> None:
+    def op(value: Any) -> None:
+        unpack(wrap(bytes(100)))
+
+    settlement = run(op)
+    assert isinstance(settlement, Fail) and not settlement.retryable
+    assert not was_shut(Taken(LEASE, "op", pack(None)))
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_an_exception_that_cannot_be_shown_at_all_is_named(group: bool) -> None:
+    def op(value: Any) -> None:
+        raise BaseExceptionGroup("several", [Speechless()]) if group else Speechless
+
+    assert failure_of(run(op)).type.endswith("BaseExceptionGroup" if group else "Speechless")
+
+
+def test_exceptions_that_cause_one_another_in_a_ring_are_described() -> None:
+    def op(value: Any) -> None:
+        one, other = ValueError("one"), ValueError("other")
+        one.__cause__, other.__cause__ = other, one
+        raise one
+
+    assert failure_of(run(op)).message == "one"
 
 
 def test_endless_recursion_is_a_failure() -> None:

@@ -10,10 +10,11 @@ from qm.cli.exits import Exit
 from qm.cli.output import Output
 from qm.cli.terminal import hint, say
 from qm.client import Client
+from qm.payload import Unopened
 from qm.task import State, Task
 
 #: Of several problems, the exit code is that of the first in this order.
-_WORST_FIRST: Final = (Exit.NOT_FOUND, Exit.TASK_FAILED, Exit.NOT_FINISHED, Exit.OK)
+_WORST_FIRST: Final = (Exit.NOT_FOUND, Exit.TASK_FAILED, Exit.FAILED, Exit.NOT_FINISHED, Exit.OK)
 
 
 def get(arguments: Arguments, client: Client, output: Output) -> int:
@@ -37,6 +38,12 @@ def _explain(id_: str, task: Task | None, wait: float) -> Exit:
         say("qmclient", f"there is no task {id_[:80]!r}")
         hint("it may have been forgotten, or its time to live is over")
         return Exit.NOT_FOUND
+    if isinstance(task.output, Unopened):
+        error = task.output.error()
+        say("qmclient", f"the output of task {id_} is {task.output}")
+        if error.hint:
+            hint(error.hint)
+        return Exit.FAILED
     if task.state is State.DONE:
         return Exit.OK
     if task.state is State.FAILED:
