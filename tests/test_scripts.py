@@ -23,8 +23,8 @@ with open(os.environ["CALLS"], "a") as calls:
     calls.write(json.dumps(sys.argv[1:]) + "\\n")
 if sys.argv[2:3] == ["inspect"]:
     sys.exit(f"{{sys.argv[1]}}:{{sys.argv[3]}}" not in os.environ["THERE"].split())
-if sys.argv[1] == "inspect":
-    print(os.environ["HEALTH"])
+if sys.argv[1] == "exec":
+    sys.exit(int(os.environ["HEALTH"]))
 """
 
 
@@ -39,7 +39,7 @@ class Docker:
         self._calls = folder / "calls"
 
     def run(
-        self, script: str, *arguments: str, there: str = "", health: str = "healthy", **env: object
+        self, script: str, *arguments: str, there: str = "", health: int = 0, **env: object
     ) -> subprocess.CompletedProcess[str]:
         self._calls.write_text("")
         own = {
@@ -61,7 +61,7 @@ class Docker:
     def calls(self) -> list[list[str]]:
         """What docker was told to do, without what it was only asked."""
         said = [json.loads(line) for line in self._calls.read_text().splitlines()]
-        return [call for call in said if "inspect" not in call[:2]]
+        return [call for call in said if "inspect" not in call[:2] and call[0] != "exec"]
 
 
 @pytest.fixture
@@ -166,7 +166,7 @@ def test_docker_run_says_what_is_missing_or_there_already(docker: Docker) -> Non
 
 
 def test_docker_run_starts_no_workers_beside_a_manager_that_does_not_serve(docker: Docker) -> None:
-    done = docker.run("docker-run", there="image:qmanager", health="unhealthy", WAIT=0)
+    done = docker.run("docker-run", there="image:qmanager", health=1, WAIT=0)
     assert done.returncode == 1
     assert "docker logs qmanager says why" in done.stderr
     assert len(docker.calls) == 2
@@ -201,9 +201,15 @@ def test_docker_simulate_sends_tasks_to_the_running_manager(docker: Docker) -> N
 
 def test_docker_clean_keeps_the_volumes_unless_told(docker: Docker) -> None:
     there = "container:qmanager container:qmanager-worker network:qmanager image:qmanager"
+    assert docker.run("docker-clean", there="container:qmanager-simulator").returncode == 0
+    assert docker.calls == [["stop", "qmanager-simulator"]], "it removes itself"
     assert docker.run("docker-clean", there=there).returncode == 0
-    workers = [["stop", "qmanager-worker"], ["rm", "--force", "qmanager-worker"]]
-    manager = [["stop", "qmanager"], ["rm", "--force", "qmanager"], ["network", "rm", "qmanager"]]
+    workers = [["stop", "qmanager-worker"], ["rm", "--force", "--volumes", "qmanager-worker"]]
+    manager = [
+        ["stop", "qmanager"],
+        ["rm", "--force", "--volumes", "qmanager"],
+        ["network", "rm", "qmanager"],
+    ]
     assert docker.calls == [*workers, *manager], "the workers first: they hand in what they finish"
     docker.run("docker-clean", "--volumes", "--image", there=there)
     volumes = ["volume", "rm", "--force", "qmanager-data", "qmanager-key"]
