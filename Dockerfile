@@ -1,7 +1,7 @@
 # One image with the four programs; docs/docker.md says how to use it, scripts/docker-build makes it.
 # Slim and not Alpine: the small stacks that musl gives to threads are too small for the decoder of our messages.
 
-# The Python that the tests run with.
+# The oldest that we support, and the one that the tests run with on Debian 12.
 ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim-bookworm AS build

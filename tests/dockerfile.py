@@ -53,6 +53,10 @@ def environment(stage: list[Instruction]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
+class StepFailed(AssertionError):
+    """A RUN did not end well; the text is what it said."""
+
+
 class Root:
     """A folder in the place of a container's root. Absolute paths of the Dockerfile are put below it."""
 
@@ -70,7 +74,7 @@ class Root:
         return re.sub(rf"(?<![\w/])({paths})(?=[/\s:-]|$)", lambda found: f"{self._folder}{found[1]}", text)
 
     def do(self, stage: list[Instruction], environ: dict[str, str]) -> None:
-        """Carries out WORKDIR, COPY (from the context) and RUN, as the Dockerfile has them."""
+        """Carries out WORKDIR, COPY (from the context) and RUN, as they stand. Raises `StepFailed`."""
         for word, rest in stage:
             if word == "WORKDIR":
                 self._workdir = Path(self.below(rest))
@@ -104,4 +108,5 @@ class Root:
             text=True,
             timeout=110,
         )
-        assert done.returncode == 0, done.stdout
+        if done.returncode != 0:
+            raise StepFailed(done.stdout)

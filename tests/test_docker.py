@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -41,9 +41,12 @@ def test_the_image_is_slim_and_not_root() -> None:
     assert said(LAST, "USER") == ["10001:10001"], "in figures: so orchestrators can see that it is not root"
 
 
-def test_the_image_runs_the_python_of_the_tests() -> None:
-    (python,) = [rest for word, rest in instructions(TEXT) if word == "ARG" and rest.startswith("PYTHON")]
-    assert python == f"PYTHON={sys.version_info.major}.{sys.version_info.minor}"
+def test_the_python_of_the_image_is_new_enough() -> None:
+    (python,) = [rest for word, rest in instructions(TEXT) if word == "ARG" and rest.startswith("PYTHON=")]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = project["requires-python"].removeprefix(">=")
+    has = python.removeprefix("PYTHON=")
+    assert [int(part) for part in has.split(".")] >= [int(part) for part in needed.split(".")]
 
 
 def test_signals_reach_the_program_and_ports_and_volumes_are_told() -> None:
