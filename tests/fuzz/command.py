@@ -4,9 +4,10 @@ Usage:
   fuzz [SECONDS] [TARGET...]
   fuzz --help
 
-SECONDS for each target (default 60). Targets: frames, envelopes, verbs, answers, payloads, preview, page
-(default: all). What it has learned stays in .fuzz/corpus, so that the next run goes on from there. A find is
-kept in .fuzz/crashes; copy it to tests/fuzz/crashes/TARGET-NAME once it is mended, and the tests repeat it.
+SECONDS for each target (default 60). Targets: frames, envelopes, verbs, sqlite, answers, payloads, preview,
+page (default: all). What it has learned stays in .fuzz/corpus, so that the next run goes on from there.
+A find is kept in .fuzz/crashes; copy it to tests/fuzz/crashes/TARGET-NAME once it is mended, and the tests
+repeat it.
 
 Exits with 1 where something was found.
 """
@@ -26,6 +27,9 @@ from tests.fuzz.targets import TARGETS
 
 ROOT: Final = Path(__file__).parents[2]
 HOME: Final = ROOT / ".fuzz"
+
+#: A slow target learns from a fast one that is given the same.
+_LEARNS_FROM: Final = {"sqlite": "verbs"}
 
 #: Bytes of an input; what is longer finds nothing new, and more slowly.
 _LENGTH: Final = 4096
@@ -55,7 +59,8 @@ def main(argv: list[str] | None = None) -> int:
 def fuzz(name: str, seconds: int) -> bool:
     """Runs one target, and says whether it held."""
     corpus, crashes = HOME / "corpus" / name, HOME / "crashes"
-    for folder in (corpus, crashes):
+    others = HOME / "corpus" / _LEARNS_FROM.get(name, name)
+    for folder in (corpus, others, crashes):
         folder.mkdir(parents=True, exist_ok=True)
     for seed in seeds(name):
         (corpus / f"seed-{hashlib.sha256(seed).hexdigest()[:16]}").write_bytes(seed)
@@ -70,7 +75,14 @@ def fuzz(name: str, seconds: int) -> bool:
         "verbosity": 0,
     }
     said = [f"-{option}={value}" for option, value in options.items()]
-    command = [sys.executable, "-m", "tests.fuzz.run", name, *said, str(corpus)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.fuzz.run",
+        name,
+        *said,
+        *map(str, dict.fromkeys((corpus, others))),
+    ]
     return subprocess.run(command, cwd=ROOT).returncode == 0
 
 

@@ -105,6 +105,7 @@ def seeds(name: str) -> list[bytes]:
         "frames": [frame, frame * 3, frame[:-1], b"\0\0\0\0", b"\xff\xff\xff\xff", b"GET / HTTP/1.1\r\n\r\n"],
         "envelopes": [*envelopes, *payloads],
         "verbs": arguments,
+        "sqlite": arguments,
         "answers": answers,
         "payloads": payloads,
         "preview": payloads,

@@ -11,13 +11,17 @@ import socket
 import struct
 from collections.abc import Callable
 from contextlib import closing, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from qm.errors import BadPayload, QueueError
 from qm.messages import Claim, NewTask, Slot, TypeOptions, WorkerInfo
 from qm.payload import digest, unpack, unpack_failure
 from qm.queue import Queue
+from qm.store.base import Store
 from qm.store.memory import MemoryStore
+from qm.store.sqlite import SQLiteStore
 from qm.task import Lease, PackedTask, State, Task
 from qm.web.app import build
 from qm.web.preview import show_input, show_outcome
@@ -88,31 +92,49 @@ def answers() -> Target:
 
 
 def verbs() -> Target:
-    """Arguments from a peer that knows the key, carried out on a queue with two tasks; the first byte says
-    of which verb. A queue error is an answer; for anything else the manager would have to excuse itself."""
+    """Arguments from a peer that knows the key, carried out on a queue with two tasks; the first byte says of
+    which verb. A queue error is an answer; for anything else the manager would have to excuse itself."""
 
     def run(data: bytes) -> None:
-        if not data:
-            return
-        target, verb = VERBS[data[0] % len(VERBS)]
-        signature = OBJECTS[target][verb]
         with closing(MemoryStore()) as store:
-            queue, lease = _filled(store)
-            try:
-                arguments = signature.decode_arguments(data[1:].replace(_packed(TOKEN), _packed(lease.token)))
-            except WireError:
-                return
-            if signature.waits:  # whoever waits finds nothing new, and costs time
-                arguments[signature.names.index("wait")] = 0.0
-            served: Any = {"wait": queue.wait, "progress": queue.progressing, "done": queue.done}.get(
-                target, queue
-            )
-            try:
-                getattr(served, verb)(*arguments)
-            except (QueueError, OverflowError):  # the server answers both
-                return
+            _call(store, data)
 
     return run
+
+
+def sqlite() -> Target:
+    """The same on SQLite: slower, and stricter about what it keeps."""
+    memory = Path("/dev/shm")
+    folder = TemporaryDirectory(prefix="qm-fuzz.", dir=memory if memory.is_dir() else None)
+
+    def run(data: bytes) -> None:
+        path = Path(folder.name) / "queue.db"
+        try:
+            with closing(SQLiteStore.open(path, durability="relaxed")) as store:
+                _call(store, data)
+        finally:
+            for left in path.parent.iterdir():
+                left.unlink()
+
+    run.close = folder.cleanup  # type: ignore[attr-defined]
+    return run
+
+
+def _call(store: Store, data: bytes) -> None:
+    if not data:
+        return
+    queue, lease = _filled(store)
+    target, verb = VERBS[data[0] % len(VERBS)]
+    signature = OBJECTS[target][verb]
+    try:
+        arguments = signature.decode_arguments(data[1:].replace(_packed(TOKEN), _packed(lease.token)))
+    except WireError:
+        return
+    if signature.waits:  # whoever waits finds nothing new, and costs time
+        arguments[signature.names.index("wait")] = 0.0
+    served: Any = {"wait": queue.wait, "progress": queue.progressing, "done": queue.done}.get(target, queue)
+    with suppress(QueueError, OverflowError):  # the server answers both
+        getattr(served, verb)(*arguments)
 
 
 def _packed(token: int) -> bytes:
@@ -120,7 +142,7 @@ def _packed(token: int) -> bytes:
     return b"\xcf" + struct.pack("!Q", token) if token >= 0 else b"\xd3" + struct.pack("!q", token)
 
 
-def _filled(store: MemoryStore) -> tuple[Queue, Lease]:
+def _filled(store: Store) -> tuple[Queue, Lease]:
     """A queue with a session `s`, a running task `r`, and a waiting one, `w`; and the lease of `r`."""
     queue = Queue(store)
     queue.attach(WorkerInfo(session="s", host="h", pid=1, processes=1, types={"t": TypeOptions()}))
@@ -179,6 +201,7 @@ TARGETS: Final[dict[str, Callable[[], Target]]] = {
     "frames": frames,
     "envelopes": envelopes,
     "verbs": verbs,
+    "sqlite": sqlite,
     "answers": answers,
     "payloads": payloads,
     "preview": preview,
