@@ -71,11 +71,13 @@ _VALUES: Final = (None, True, -1, 2**64, 1.5, "čšž", b"\0", [1, [2, []]], {"a
 
 _PATHS: Final = (
     b"",
+    b"\n\n127.0.0.1\ntext/html,application/xhtml+xml;q=0.9,*/*;q=0.8",
     b"healthz\n\nlocalhost:8080",
     b"readyz",
-    b"api/overview",
+    b'api/overview\nstate=failed&type=t\n\napplication/json\nW/"abc"',
     b"api/tasks\nstate=done&type=t&limit=500&cursor=x",
-    b"api/tasks/order-42",
+    b"api/tasks/order-42\nbefore=3",
+    b"static/page.js",
     b"static/../../etc/passwd\n%00",
     b"\xff\xfe\na=%ff&a[]=1&limit=-1&limit=99999999999999999999\n[::1]:8080",
     b"\n\nevil.example",

@@ -178,17 +178,20 @@ def preview() -> Target:
 
 
 def page() -> Target:
-    """A path, a query and a host, each on a line, as a browser may ask for them. The answer may refuse, and
-    never says that something went wrong."""
+    """A path, a query, and the headers Host, Accept and If-None-Match, each on a line, as a browser may send them.
+    The answer may refuse, and never says that something went wrong."""
     manager = Manager()
     manager.work("work")
     manager.finish([1, 2], {"a": None})
     app = build(Reader(manager.remote), Address("127.0.0.1", 8080))
-    quiet: dict[str, Any] = {"wsgi.errors": io.StringIO()}
 
     def run(data: bytes) -> None:
-        path, query, host = [*data.decode("latin-1").split("\n"), "", ""][:3]
-        answer = call(app, f"/{path}", host=host or "127.0.0.1", QUERY_STRING=query, **quiet)
+        path, query, host, accept, tag = [*data.decode("latin-1").split("\n"), *[""] * 5][:5]
+        more: dict[str, Any] = {"QUERY_STRING": query, "wsgi.errors": io.StringIO()}
+        more |= {
+            name: value for name, value in (("HTTP_ACCEPT", accept), ("HTTP_IF_NONE_MATCH", tag)) if value
+        }
+        answer = call(app, f"/{path}", host=host or "127.0.0.1", **more)
         assert answer.status < 500, answer
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
