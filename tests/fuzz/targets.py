@@ -178,7 +178,7 @@ def preview() -> Target:
 
 
 def page() -> Target:
-    """A path, a query, and the headers Host, Accept and If-None-Match, each on a line, as a browser may send them.
+    """A path, a query, and the headers Host, Accept and If-None-Match, a line each, as a browser sends them.
     The answer may refuse, and never says that something went wrong."""
     manager = Manager()
     manager.work("work")
