@@ -3,10 +3,10 @@
 .DEFAULT_GOAL := help
 # Two targets at once (make -j) must not both install.
 .NOTPARALLEL:
-.PHONY: help demo run test lint chaos bench bench-anatomy bench-backlog bench-recovery bench-docs docs format venv clean distclean
+.PHONY: help demo run test lint chaos fuzz bench bench-anatomy bench-backlog bench-recovery bench-docs docs format venv clean distclean docker-build docker-run docker-simulate docker-clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
 
 demo: ## send 1,000 real tasks through a manager and two workers and audit every result
 	@scripts/demo
@@ -22,6 +22,9 @@ lint: ## check style and types
 
 chaos: venv ## kill, stop and cut everything for two minutes under load, then audit (ARGS="--duration 20m --kills 200")
 	@.venv/bin/qmsimulator --chaos $(or $(ARGS),--duration 2m)
+
+fuzz: ## throw bytes at what reads bytes from others, a minute for each target (ARGS="600 verbs")
+	@scripts/fuzz $(ARGS)
 
 RUNS ?= 5
 bench: venv ## measure, and other task queues beside it (PEERS="redis huey" RUNS=5 ARGS="--json FILE --svg FILE")
@@ -54,3 +57,15 @@ clean: ## remove caches and what builds left
 
 distclean: clean ## remove .venv too
 	@rm -rf .venv
+
+docker-build: ## build the Docker image with the four programs (ARGS="--build-arg PYTHON=3.12")
+	@scripts/docker-build $(ARGS)
+
+docker-run: ## start a manager and a pool of workers in containers (ARGS="--processes 4" for qmworker)
+	@scripts/docker-run $(ARGS)
+
+docker-simulate: ## send random tasks to them and check the results (ARGS="--count 1000 --delay 0 --audit")
+	@scripts/docker-simulate $(ARGS)
+
+docker-clean: ## remove the containers and their network (ARGS="--volumes" for the tasks and the key too)
+	@scripts/docker-clean $(ARGS)
