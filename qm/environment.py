@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from qm.errors import BadRequest
+
 #: The original's ports.
 RPC_PORT: Final = 8090
 HTTP_PORT: Final = 8080
@@ -34,6 +36,37 @@ def store() -> str:
 def authkey_file() -> Path:
     """The key's file: QM_AUTHKEY_FILE, else in the home folder."""
     return Path(os.environ.get("QM_AUTHKEY_FILE") or home() / "authkey")
+
+
+def tls_on() -> bool:
+    """Whether the manager speaks TLS: QM_TLS, on or off, else off. Raises `BadRequest` for another word."""
+    word = os.environ.get("QM_TLS") or "off"
+    if word not in ("on", "off"):
+        raise BadRequest(f"QM_TLS is on or off, not {word[:80]!r}")
+    return word == "on"
+
+
+def tls_certificate() -> Path:
+    """The manager's certificate: in the home folder, where `qmanager tls init` writes it."""
+    return home() / "tls.crt"
+
+
+def tls_key() -> Path:
+    """The private key of the certificate, beside it."""
+    return home() / "tls.key"
+
+
+def tls() -> str:
+    """How a client knows the manager, as `qm.wire.trust` reads it: QM_TLS_FINGERPRINT or QM_TLS_CA; else, if
+    QM_TLS is on, by the certificate in the home folder; else "", without TLS. Raises `BadRequest`."""
+    fingerprint, ca = os.environ.get("QM_TLS_FINGERPRINT"), os.environ.get("QM_TLS_CA")
+    if fingerprint and ca:
+        raise BadRequest("QM_TLS_FINGERPRINT and QM_TLS_CA: only one of them can say how to know the manager")
+    if fingerprint:
+        return fingerprint
+    if ca:
+        return f"ca:{ca}"
+    return f"pin:{tls_certificate()}" if tls_on() else ""
 
 
 def durability() -> str:

@@ -159,14 +159,18 @@ class Pool:
             processes=self._processes,
             types=types,
         )
-        with Client(self._config.address, self._config.authkey, patience=_FIRST_PATIENCE) as client:
+        with self._connect(_FIRST_PATIENCE) as client:
             term = client.attach(info).term
-        self._client = Client(self._config.address, self._config.authkey, patience=_PATIENCE)
+        self._client = self._connect(_PATIENCE)
         self._heartbeat = Heartbeat(
             self._client, info, term, lambda: [m.page for m in list(self._members)], self._signals.wake
         )
         self._heartbeat.start()
         _log.info("serving %s with %d processes", ", ".join(sorted(types)), self._processes)
+
+    def _connect(self, patience: float) -> Client:
+        config = self._config
+        return Client(config.address, config.authkey, tls=config.tls, patience=patience)
 
     def _free_hostages(self, member: Member) -> None:
         """A batch takes too long: what its child has not started goes to others."""

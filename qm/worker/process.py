@@ -52,7 +52,7 @@ def main(
     slot = msgspec.msgpack.decode(pipe.recv_bytes(), type=Slot)
     _redirect(config, output)
     logs.bind(worker=f"{socket.gethostname()}:{os.getppid()}/{slot.index}")
-    with Client(config.address, config.authkey, patience=_PATIENCE) as client:
+    with Client(config.address, config.authkey, tls=config.tls, patience=_PATIENCE) as client:
         child = Child(client, operations, slot, page, alarm, output, config.delay)
         parent.on_call(child.settle_early)
         child.work()

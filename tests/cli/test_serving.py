@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import resource
 import signal
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from qm.cli import qmanager
-from qm.cli.serving import Service, open_key, prepare_process
+from qm.cli.serving import Service, prepare_process
 from qm.cli.settings import Settings
 from qm.cli.signals import Signals
 from qm.client import Client
@@ -147,35 +146,6 @@ def test_a_ready_file_that_a_killed_manager_left_is_gone_until_it_serves(
     with pytest.raises(RuntimeError, match="not started"):
         service.start()
     assert there == [False]
-
-
-def test_the_key_is_made_once_and_kept(home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    key = open_key(home / "authkey")
-    assert "made a key" in caplog.text
-    assert stat.S_IMODE((home / "authkey").stat().st_mode) == 0o600
-    assert stat.S_IMODE(home.stat().st_mode) == 0o700
-    assert open_key(home / "authkey") == key
-    assert key.decode() not in caplog.text
-
-
-def test_a_key_that_others_can_read_is_refused(home: Path) -> None:
-    open_key(home / "authkey")
-    (home / "authkey").chmod(0o640)
-    with pytest.raises(BadRequest, match="is open to other users"):
-        open_key(home / "authkey")
-
-
-def test_a_key_that_cannot_be_made_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(BadRequest, match=r"cannot (make|read) the authkey [^ ]+: Not a directory"):
-        open_key(tmp_path / "file" / "authkey")
-
-
-def test_a_home_that_others_can_enter_is_warned_about(home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    home.mkdir(mode=0o755)
-    open_key(home / "authkey")
-    assert f"{home} is open to other users; chmod 700 {home}" in caplog.text
 
 
 def test_the_process_is_prepared(tmp_path: Path) -> None:

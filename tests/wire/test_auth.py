@@ -19,13 +19,14 @@ from qm.wire import auth, frames
 from qm.wire.auth import admit, check_key, introduce
 from qm.wire.frames import Connection, WireError
 from qm.wire.remote import Remote
+from qm.wire.roles import Key, Role
 from tests.wire.peers import KEY, OTHER_KEY, Clock, Peer, Script, framed, proof
 
 Side = Callable[[Connection], None]
 
 
 def server(connection: Connection, key: bytes = KEY) -> None:
-    admit(connection, key)
+    admit(connection, [Key("a", Role.CLIENT, key)])
 
 
 def client(connection: Connection, key: bytes = KEY) -> None:
