@@ -70,6 +70,7 @@ def test_every_option_reaches_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
         "address": Address("127.0.0.1", 1),
         "delay": 1.5,
         "drain": 60.0,
+        "tls": "ca:f",
         "log_level": "debug",
         "log_format": "json",
     }
