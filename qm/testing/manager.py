@@ -28,7 +28,7 @@ class RunningManager:
 
     def client(self, *, patience: float = 5.0) -> Client:
         """A new client of it. It is closed with the manager, if not before."""
-        return self._clients.enter_context(Client(self.address, self.authkey, patience=patience))
+        return self._clients.enter_context(Client(self.address, self.authkey, tls="", patience=patience))
 
 
 @contextmanager
