@@ -73,7 +73,7 @@ class Server(StandardServer):
             self._admission = admission
             gone = [conn for conn, key in self._holders.items() if key not in admission.keys]
         for connection in gone:
-            _log.warning("%s is sent away: its key is gone", connection.peer)
+            _log.warning("%s is sent away: its key is gone, or is another", connection.peer)
             connection.hang_up()
 
     def serve_forever(self) -> None:
