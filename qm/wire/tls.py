@@ -66,6 +66,8 @@ class _Session:
         with self._lock:
             if received:
                 self._incoming.write(received)
+            elif not (self._tls.pending() or self._incoming.pending):
+                return None  # cheaper than to let OpenSSL find out
             try:
                 return self._tls.read(min(size, _RECORD))
             except ssl.SSLWantReadError:

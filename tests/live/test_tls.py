@@ -1,4 +1,4 @@
-"""The steps of docs/tls.md with real programs: a certificate, a key for a worker, and how both are changed."""
+"""The steps of docs/tls.md with real programs: a certificate, a worker's key, and how both are changed."""
 
 from __future__ import annotations
 

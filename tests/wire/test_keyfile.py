@@ -9,11 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qm.errors import BadRequest, NotFound
 from qm.limits import KEY_MIN
 from qm.wire.keyfile import add_key, line_of, remove_key
-from qm.wire.keys import make_key, read_key, read_keys
+from qm.wire.keys import make_key, parse_keys, read_key, read_keys
 from qm.wire.roles import DEFAULT, Key, Role
 
 A, B, C = (letter * 64 for letter in (b"a", b"b", b"c"))
@@ -97,6 +99,15 @@ def test_a_mistyped_role_does_not_turn_a_line_into_a_key_alone(path: Path) -> No
     """It would be an operator's, known to whoever reads the same file."""
     with pytest.raises(BadRequest, match="no such role"):
         read_keys(write(path, b"web1 clinet " + B + b"\n"))
+
+
+@given(data=st.binary(max_size=300) | st.text(alphabet="ab# \n\t", max_size=80).map(str.encode))
+def test_whatever_is_in_the_file_it_is_read_or_refused(data: bytes) -> None:
+    try:
+        keys = parse_keys(data, Path("authkey"))
+    except BadRequest:
+        return
+    assert keys and all(len(key.secret) >= KEY_MIN for key in keys)
 
 
 @pytest.mark.parametrize("data", [b"", b"\n\n", b"# nothing but words\n"])
