@@ -137,6 +137,24 @@ def test_both_ends_read_and_write_at_once_each_in_two_threads(pair: Tap) -> None
         assert [read_.result(60) == frames for read_ in reading] == [True, True]
 
 
+def test_two_that_write_at_once_do_not_mix_their_records(pair: Tap) -> None:
+    """Encrypted in one order and sent in another, they would end the connection."""
+    frames = [bytes([number]) * 300_000 for number in range(40)]
+
+    def write(half: int) -> None:
+        writer = Connection(pair.near.sock.dup())
+        for frame in frames[half::2]:
+            writer.send_frame(frame, PATIENCE)
+        writer.close()
+
+    with ThreadPoolExecutor() as pool:
+        writing = [pool.submit(write, half) for half in (0, 1)]
+        read = sorted(bytes(pair.far.recv_frame(PATIENCE)) for _ in frames)
+        for write_ in writing:
+            write_.result(PATIENCE)
+    assert read == frames
+
+
 def test_a_line_of_many_calls_works_over_tls(pair: Tap) -> None:
     line = Line(pair.near)
     line.share()
