@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from qm.client import Client
 from qm.errors import AuthFailed, NotAllowed
+from qm.wire.address import parse_address
+from qm.wire.channels import dialler
+from qm.wire.codec import Request, decode_reply, encode, envelope
 from qm.wire.keys import read_key
 from tests.live.test_programs import Stage, ended, until
 
@@ -94,3 +100,49 @@ def test_a_worker_of_another_host_works_over_tls_until_its_key_is_taken_away(
     log = stage.log.read_text()
     assert "Traceback" not in log
     assert read_key(key).decode() not in log and read_key(stage.home / "authkey").decode() not in log
+
+
+#: What issue 5 allows, for each of a thousand.
+IDLE_KIB = 80
+IDLE_CPU = 0.02
+
+
+def resident(pid: int) -> int:
+    """KiB of memory that a process has."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
+def worked(pid: int) -> float:
+    """Seconds for which a process has had a processor."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.slow
+def test_a_thousand_idle_connections_over_tls_are_no_burden(stage: Stage) -> None:
+    """Fault 20."""
+    pin = qmanager(stage, "tls", "init").strip()
+    manager = stage.manager("--tls", "--store", "memory:")
+    address, key = parse_address(stage.address(), 0), read_key(stage.home / "authkey")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    make = dialler(pin)
+    with ExitStack() as idle:
+        idle.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+
+        def connect(number: int) -> None:
+            for rid in range(number):
+                connection = make(address, key)
+                idle.callback(connection.close)
+                connection.send_frame(envelope(Request(rid, "queue", "status", encode([]))))
+                assert decode_reply(connection.recv_frame(30)).ok
+
+        connect(20)  # what the first ones cost, the others do not
+        before = resident(manager.pid)
+        connect(1000)
+        assert (resident(manager.pid) - before) / 1000 < IDLE_KIB
+        begun, spent = time.monotonic(), worked(manager.pid)
+        time.sleep(2)
+        assert (worked(manager.pid) - spent) / (time.monotonic() - begun) < IDLE_CPU
+    assert ended(manager, signal.SIGTERM) == 0

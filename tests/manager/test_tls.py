@@ -96,6 +96,8 @@ def test_a_self_signed_certificate_can_stand_for_a_ca(tmp_path: Path) -> None:
     with managed(tls=files.load()) as manager:
         connect(manager.address, f"ca:{files.certificate}")
         connect(Address("localhost", manager.address.port), f"ca:{files.certificate}")
+    with managed(address=("::1", 0), tls=files.load()) as manager:
+        connect(manager.address, f"ca:{files.certificate}")
 
 
 def test_a_client_does_all_its_work_over_tls(secured: Managed, files: Files) -> None:
