@@ -19,9 +19,6 @@ _SILENCE: Final = 3.0
 #: handshake_failure, fatal; as every TLS understands it, and every other protocol can recognise it.
 _ALERT: Final = bytes.fromhex("15030300020228")
 
-#: How a TLS connection begins: a handshake record.
-_HELLO: Final = 0x16
-
 _HINT: Final = "make them with: qmanager tls init"
 
 
@@ -68,8 +65,6 @@ class ServerTLS(NamedTuple):
         if not received:
             raw.sendall(_ALERT)
             raise WireError(f"it said nothing for {_SILENCE:g} s; without TLS, perhaps")
-        if received[0] != _HELLO:
-            raise WireError("it speaks no TLS")
         secured = TLSSocket(raw, self.context)
         secured.shake(deadline, received)
         connection.continue_over(secured)

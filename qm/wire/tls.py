@@ -24,6 +24,9 @@ from qm.wire.frames import Stream, WireError
 _RECORD: Final = 16384
 _CHUNK: Final = _RECORD + 512
 
+#: How the first record that a peer sends can begin: with an alert, or a handshake.
+_RECORD_TYPES: Final = (0x15, 0x16)
+
 
 class TLSError(WireError):
     """TLS did not come about, or broke. `cause` is OpenSSL's own error, where there is one."""
@@ -31,6 +34,10 @@ class TLSError(WireError):
     def __init__(self, text: str, cause: ssl.SSLError | None = None) -> None:
         super().__init__(text)
         self.cause = cause
+
+
+class NotTLS(TLSError):
+    """The peer speaks something else. OpenSSL's own words for this change from version to version."""
 
 
 class _Session:
@@ -109,7 +116,12 @@ class TLSSocket:
 
         Raises `TLSError`, TimeoutError at the deadline, EOFError where the peer hangs up, OSError.
         """
+        begun = False
         while True:
+            if received and not begun:
+                begun = True
+                if received[0] not in _RECORD_TYPES:
+                    raise NotTLS("it speaks no TLS")
             done, out, failure = self._session.shake(received)
             if failure is not None:
                 with contextlib.suppress(OSError):  # the alert that tells the peer why

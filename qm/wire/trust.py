@@ -20,7 +20,7 @@ from qm.errors import AuthFailed, BadRequest
 from qm.wire.address import Address
 from qm.wire.frames import Connection
 from qm.wire.servertls import digest_of, fingerprint
-from qm.wire.tls import TLSError, TLSSocket
+from qm.wire.tls import NotTLS, TLSError, TLSSocket
 
 _PIN_HINT: Final = "sha256: and 64 hexadecimal digits, as qmanager tls init prints it"
 
@@ -99,13 +99,12 @@ def explain(error: TLSError, address: Address) -> AuthFailed:
     cause = error.cause
     if isinstance(cause, ssl.SSLCertVerificationError):
         return _explain_certificate(cause, name, address)
-    why = (cause.reason if cause is not None else None) or ""
-    if why in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG"):
+    if isinstance(error, NotTLS):
         return AuthFailed(
             f"{name} does not speak TLS",
             hint="start it with --tls, or leave --tls-fingerprint and --tls-ca (QM_TLS...) away",
         )
-    if why in _TOO_OLD:
+    if cause is not None and cause.reason in _TOO_OLD:
         return AuthFailed(f"{name} speaks an older TLS than 1.3", hint="is it a qmanager?")
     return AuthFailed(f"TLS with {name} did not come about: {error}")
 

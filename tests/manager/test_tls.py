@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import random
 import socket
 import ssl
 import threading
@@ -277,6 +278,18 @@ def test_a_handshake_that_the_client_cuts_disturbs_nobody(
             peer.sock.sendall(begun)
             peer.sock.shutdown(socket.SHUT_WR)
             assert len(peer.read_to_end()) <= 7, "an alert, and nothing more"
+    connect(secured.address, files.load().fingerprint)
+
+
+def test_garbage_on_a_tls_port_disturbs_nobody(secured: Managed, files: Files) -> None:
+    """Fault 25: bytes of chance, most of them behind what looks like the beginning of TLS."""
+    chance = random.Random(25)
+    begins = (b"", b"\x15\x03\x03\x00\x02", b"\x16", b"\x16\x03\x01", HELLO[:9], HELLO)
+    for _ in range(300):
+        with Peer.at(secured.address) as peer:
+            peer.sock.sendall(chance.choice(begins) + chance.randbytes(chance.randrange(1, 600)))
+            peer.sock.shutdown(socket.SHUT_WR)
+            assert len(peer.read_to_end()) <= 7
     connect(secured.address, files.load().fingerprint)
 
 
