@@ -11,7 +11,7 @@ from multiprocessing.connection import wait
 from typing import Final
 
 from qm.cli.broken import Broken
-from qm.cli.door import Door
+from qm.cli.credentials import Credentials
 from qm.cli.settings import Settings
 from qm.cli.signals import Signals
 from qm.errors import BadRequest, QueueError
@@ -50,7 +50,7 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._door = Door(settings.authkey_file, settings.tls)
+        self._credentials = Credentials(settings.authkey_file, settings.tls)
         self._store: Store | None = None
         self._queue: Queue | None = None
         self._server: Server | None = None
@@ -64,7 +64,7 @@ class Service:
         is left running."""
         try:
             _log.info("qmanager %s starts", __version__)
-            admission = self._door.open()
+            admission = self._credentials.open()
             self._open_store()
             self._serve(admission)
             self._show_page()
@@ -105,7 +105,7 @@ class Service:
         """Takes keys and certificate as their files say now. Where these are no good, all stays as it was."""
         assert self._server is not None  # it serves
         try:
-            admission = self._door.read()
+            admission = self._credentials.read()
         except BadRequest as error:
             _log.error("keys and certificate stay as they were: %s", error)
             return
@@ -171,8 +171,8 @@ class Service:
         web = WebProcess(
             self.rpc,
             settings.http,
-            self._door.web_secret,
-            tls=self._door.web_tls,
+            self._credentials.web_secret,
+            tls=self._credentials.web_tls,
             log_level=settings.log_level,
             log_format=settings.log_format,
         )

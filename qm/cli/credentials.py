@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 _SOON: Final = 30 * 86400.0
 
 
-class Door:
+class Credentials:
     """The files of keys and certificate, and a key of the web process's own, which no file has."""
 
     def __init__(self, authkey_file: Path, tls: TLSFiles | None) -> None:
