@@ -38,6 +38,37 @@ def authkey_file() -> Path:
     return Path(os.environ.get("QM_AUTHKEY_FILE") or home() / "authkey")
 
 
+def tls_on() -> bool:
+    """Whether the manager speaks TLS: QM_TLS, on or off, else off. Raises `BadRequest` for another word."""
+    word = os.environ.get("QM_TLS") or "off"
+    if word not in ("on", "off"):
+        raise BadRequest(f"QM_TLS is on or off, not {word[:80]!r}")
+    return word == "on"
+
+
+def tls_certificate() -> Path:
+    """The manager's certificate: in the home folder, where `qmanager tls init` writes it."""
+    return home() / "tls.crt"
+
+
+def tls_key() -> Path:
+    """The private key of the certificate, beside it."""
+    return home() / "tls.key"
+
+
+def tls() -> str:
+    """How a client knows the manager, as `qm.wire.trust` reads it: QM_TLS_FINGERPRINT or QM_TLS_CA; else, if
+    QM_TLS is on, by the certificate in the home folder; else "", without TLS. Raises `BadRequest`."""
+    fingerprint, ca = os.environ.get("QM_TLS_FINGERPRINT"), os.environ.get("QM_TLS_CA")
+    if fingerprint and ca:
+        raise BadRequest("QM_TLS_FINGERPRINT and QM_TLS_CA: only one of them can say how to know the manager")
+    if fingerprint:
+        return fingerprint
+    if ca:
+        return f"ca:{ca}"
+    return f"pin:{tls_certificate()}" if tls_on() else ""
+
+
 def durability() -> str:
     """Which durability: QM_DURABILITY, else full."""
     return os.environ.get("QM_DURABILITY") or "full"

@@ -127,6 +127,7 @@ BANS = (
             "wire/auth.py": "the deadline of a handshake: a peer that says nothing must not hold a thread",
             "wire/frames.py": "the deadline of a frame: one that stops halfway must not hold a thread",
             "wire/shared.py": "the deadline of a call that waits while another thread reads its answer",
+            "wire/tls.py": "the deadline of a read: half a record must not hold a thread",
             "worker/pool.py": "how long a drain may take: children end in real time",
         },
     ),

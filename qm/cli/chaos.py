@@ -19,7 +19,7 @@ from qm.simulator.chaos import Chaos, ChaosPlan, Progress, Result, report
 _ITS_OWN: Final = ("--duration", "--kills", "--pools", "--store", "--durability", "--report")
 _NOT_FOR_IT: Final = (
     *("--count", "--delay", "--audit", "--encoder-cost", "--no-workers"),
-    *("--rpc", "--authkey-file"),
+    *("--rpc", "--authkey-file", "--tls-fingerprint", "--tls-ca"),
 )
 
 #: Seconds between two kills of the manager, where their number is not given.

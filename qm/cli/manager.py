@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from qm import environment
 from qm.cli.arguments import Arguments
+from qm.errors import BadRequest
 from qm.wire.address import Address, connect, parse_address
 from qm.wire.keys import read_key
 from qm.wire.remote import unreachable
@@ -15,14 +16,15 @@ _LOOK: Final = 3.0
 
 
 class Manager(NamedTuple):
-    """A manager's address and key."""
+    """A manager's address and key, and how to know it, as `qm.wire.trust` reads it; "" is without TLS."""
 
     address: Address
     authkey: bytes
+    tls: str
 
 
 def find_manager(arguments: Arguments) -> Manager:
-    """The manager of --rpc and --authkey-file, else of the environment.
+    """The manager of --rpc, --authkey-file and the TLS flags, else of the environment.
 
     Raises `BadRequest`, and `Unreachable` where there is neither a key nor a manager.
     """
@@ -31,7 +33,21 @@ def find_manager(arguments: Arguments) -> Manager:
     path = given or environment.authkey_file()
     if given is None and not path.exists():
         _look_for(address)
-    return Manager(address, read_key(path))
+    return Manager(address, read_key(path), _find_tls(arguments))
+
+
+#: The flags by which a program is told how to know the manager.
+TLS_FLAGS: Final = ("--tls-fingerprint", "--tls-ca")
+
+
+def _find_tls(arguments: Arguments) -> str:
+    """Raises `BadRequest` for both at once."""
+    fingerprint, ca = (arguments.text(flag) for flag in TLS_FLAGS)
+    if fingerprint and ca:
+        raise BadRequest("--tls-fingerprint and --tls-ca: only one can say how to know the manager")
+    if ca:
+        return f"ca:{ca}"
+    return fingerprint or environment.tls()
 
 
 def _look_for(address: Address) -> None:

@@ -4,12 +4,19 @@ Usage:
   qmanager [options] [-v]...
   qmanager check [options] [-v]...
   qmanager backup FILE [options] [-v]...
+  qmanager tls init [--hosts NAMES] [--force] [options] [-v]...
+  qmanager key add NAME --role ROLE [options] [-v]...
+  qmanager key remove NAME [options] [-v]...
+  qmanager key list [options] [-v]...
   qmanager (-h | --help)
   qmanager --version
 
 Commands:
   check    Look through the store, also beside a running manager, and print what is wrong with it.
   backup   Copy the store to FILE, also beside a running manager; only --store matters to both.
+  tls      Make a certificate and its private key (tls.crt and tls.key in QM_HOME), and print the
+           fingerprint by which clients know it.
+  key      Change or print who may come in: the file of --authkey-file. add prints the new key, once.
 
 Options:
   --rpc ADDRESS        Where clients and workers connect (QM_RPC, default 127.0.0.1:8090).
@@ -18,10 +25,18 @@ Options:
                        QM_HOME or ~/.qmanager).
   --durability WORD    full: what is acknowledged survives a power cut; relaxed: faster, and a power
                        cut may undo the last moments (QM_DURABILITY, default full).
+  --tls                Speak TLS 1.3, and nothing else, with the certificate in QM_HOME (QM_TLS=on).
+                       Then --rpc may be an address that other machines reach.
+  --tls-cert FILE      ... with another certificate (PEM), and
+  --tls-key FILE       its private key.
   --insecure-bind      Listen on other addresses than this machine's own. Everybody on the way can
                        then read the tasks and change them: only where you trust the whole network.
-  --authkey-file FILE  The key that clients and workers must know; made at the first start
+  --authkey-file FILE  The keys of clients and workers; made with one at the first start
                        (QM_AUTHKEY_FILE, default authkey in QM_HOME or ~/.qmanager).
+  --hosts NAMES        Names and addresses by which clients call this host, with commas between them;
+                       this machine's name and localhost are among them anyway.
+  --force              In place of what is there.
+  --role ROLE          client: adds tasks and reads them; worker: runs them; operator: everything.
   --ready-file FILE    Write a file once everything serves, with a line "rpc HOST:PORT" and, if there
                        is a page, a line "http HOST:PORT".
   --log-level LEVEL    debug, info, warning, error or critical; info,qm.wire=debug for one logger
@@ -33,7 +48,8 @@ Options:
 
 Port 0 takes a free port.
 
-SIGTERM and Ctrl-C answer the calls under way and stop; a second one stops at once.
+SIGTERM and Ctrl-C answer the calls under way and stop; a second one stops at once. SIGHUP reads keys and
+certificate again: connections whose key is gone end, all others stay.
 
 Exit codes: 0 told to stop; 1 failed; 2 wrong usage; 65 the store is damaged or not ours; 70 the store
 or its disk failed; 130 and 143 told twice to stop.
@@ -47,6 +63,8 @@ from qm import logs
 from qm.cli.arguments import Arguments
 from qm.cli.commands.backup import backup
 from qm.cli.commands.check import check
+from qm.cli.commands.key import key
+from qm.cli.commands.tls import init
 from qm.cli.exits import Exit
 from qm.cli.program import run
 from qm.cli.settings import Settings
@@ -62,6 +80,10 @@ def _work(arguments: Arguments) -> int:
         return check(arguments)
     if arguments.has("backup"):
         return backup(arguments)
+    if arguments.has("tls"):
+        return init(arguments)
+    if arguments.has("key"):
+        return key(arguments)
     return _serve(arguments)
 
 

@@ -45,6 +45,10 @@ Options:
   --json               The same as -o json.
   --rpc ADDRESS        Where the manager is (QM_RPC, default 127.0.0.1:8090).
   --authkey-file FILE  The manager's key (QM_AUTHKEY_FILE, default authkey in QM_HOME or ~/.qmanager).
+  --tls-fingerprint X  The manager speaks TLS and has the certificate with this fingerprint, as
+                       qmanager tls init prints it (QM_TLS_FINGERPRINT).
+  --tls-ca FILE        ... or any certificate for its host that a CA in FILE has signed (QM_TLS_CA).
+                       Without both: no TLS, or with QM_TLS=on the certificate in QM_HOME.
   -v, --verbose        Log what happens; -vv logs more and shows where errors come from.
   -h, --help           Show this.
   --version            Show the version.
@@ -52,8 +56,8 @@ Options:
 QM_PAYLOAD_KEYS, or a file that QM_PAYLOAD_KEYS_FILE names, has the keys that inputs, outputs and errors are
 sealed with, newest first; without either they are not sealed.
 
-Exit codes: 0 well; 1 failed; 2 wrong usage; 3 no such task; 4 the key was refused; 5 the task failed or
-was cancelled; 6 not ended in time; 7 no manager; 70 the store failed; 130 interrupted.
+Exit codes: 0 well; 1 failed; 2 wrong usage; 3 no such task; 4 the key or the certificate was refused; 5 the
+task failed or was cancelled; 6 not ended in time; 7 no manager; 70 the store failed; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -68,7 +72,7 @@ from qm import logs
 from qm.cli.arguments import Arguments
 from qm.cli.commands import add, change, get, listing, show, status
 from qm.cli.exits import Exit
-from qm.cli.manager import find_manager
+from qm.cli.manager import Manager, find_manager
 from qm.cli.output import Output
 from qm.cli.program import run
 from qm.cli.terminal import hint
@@ -101,8 +105,12 @@ def _work(arguments: Arguments) -> int:
     command = next(work for name, work in _COMMANDS.items() if arguments.has(name))
     output = Output.of(arguments)
     manager = find_manager(arguments)
-    with _log(arguments.count("--verbose")), Client(manager.address, manager.authkey) as client:
+    with _log(arguments.count("--verbose")), _client(manager) as client:
         return command(arguments, client, output)
+
+
+def _client(manager: Manager) -> Client:
+    return Client(manager.address, manager.authkey, tls=manager.tls)
 
 
 @contextmanager

@@ -34,6 +34,10 @@ Options:
   --report FILE        Write the figures there, as Markdown.
   --rpc ADDRESS        Where the manager is (QM_RPC, default 127.0.0.1:8090).
   --authkey-file FILE  The manager's key (QM_AUTHKEY_FILE, default authkey in QM_HOME or ~/.qmanager).
+  --tls-fingerprint X  The manager speaks TLS and has the certificate with this fingerprint, as
+                       qmanager tls init prints it (QM_TLS_FINGERPRINT).
+  --tls-ca FILE        ... or any certificate for its host that a CA in FILE has signed (QM_TLS_CA).
+                       Without both: no TLS, or with QM_TLS=on the certificate in QM_HOME.
   --log-level LEVEL    debug, info, warning, error or critical, for the workers too (QM_LOG_LEVEL, default
                        warning).
   --log-format FORMAT  text or json (QM_LOG_FORMAT, default text).
@@ -49,8 +53,8 @@ task whose add got no answer and that is there, "parked" one that failed after t
 worker. It passes if nothing is lost, finished twice, unexpected, parked without those or queued in the end.
 
 Exit codes: 0 each task sent is done once, with the right result, or --chaos passed; 1 not so, or the workers
-or a producer died; 2 wrong usage; 4 the key was refused; 7 no manager; 130 interrupted before all of --count
-were sent.
+or a producer died; 2 wrong usage; 4 the key or certificate was refused; 7 no manager; 130 interrupted before
+all of --count were sent.
 """
 
 from __future__ import annotations
@@ -64,7 +68,7 @@ from qm import environment, logs
 from qm.cli.arguments import Arguments
 from qm.cli.chaos import draw_seed, refuse_chaos_options, work_in_chaos
 from qm.cli.exits import Exit
-from qm.cli.manager import find_manager
+from qm.cli.manager import TLS_FLAGS, find_manager
 from qm.cli.meter import meter
 from qm.cli.program import run
 from qm.errors import BadRequest
@@ -94,7 +98,7 @@ def _work(arguments: Arguments) -> int:
         def show(sent: int, ended: int) -> None:
             bar.show(f"{sent:,} sent, {ended:,} ended", ended)
 
-        outcome = Simulation(plan, manager.address, manager.authkey, pool, show).run()
+        outcome = Simulation(plan, manager.address, manager.authkey, pool, show, manager.tls).run()
     _print(outcome, audit=arguments.has("--audit"))
     if not outcome.verdict.holds:
         return Exit.FAILED
@@ -127,10 +131,16 @@ def _pool(arguments: Arguments, address: Address) -> Pool | None:
     processes = arguments.whole("--processes")
     if not arguments.has("--no-workers"):
         wanted = _PROCESSES if processes is None else processes
-        return Pool(wanted, address, arguments.path("--authkey-file"), *_log(arguments))
+        return Pool(wanted, address, arguments.path("--authkey-file"), *_log(arguments), _tls(arguments))
     if processes is not None:
         raise BadRequest("--processes is for workers of its own, and --no-workers says that there are none")
     return None
+
+
+def _tls(arguments: Arguments) -> list[str]:
+    """The TLS flags as they were given; the environment the workers read themselves."""
+    given = [(flag, arguments.text(flag)) for flag in TLS_FLAGS]
+    return [word for flag, value in given if value for word in (flag, value)]
 
 
 def _print(outcome: Outcome, audit: bool) -> None:

@@ -16,6 +16,10 @@ Options:
                        25 s); then they are stopped and given back.
   --rpc ADDRESS        Where the manager is (QM_RPC, default 127.0.0.1:8090).
   --authkey-file FILE  The manager's key (QM_AUTHKEY_FILE, default authkey in QM_HOME or ~/.qmanager).
+  --tls-fingerprint X  The manager speaks TLS and has the certificate with this fingerprint, as
+                       qmanager tls init prints it (QM_TLS_FINGERPRINT).
+  --tls-ca FILE        ... or any certificate for its host that a CA in FILE has signed (QM_TLS_CA).
+                       Without both: no TLS, or with QM_TLS=on the certificate in QM_HOME.
   --log-level LEVEL    debug, info, warning, error or critical; info,qm.wire=debug for one logger
                        more (QM_LOG_LEVEL, default info).
   --log-format FORMAT  text or json (QM_LOG_FORMAT, default text).
@@ -30,8 +34,8 @@ Times are in seconds, or as 10s, 5m, 2h, 1d.
 
 SIGTERM and Ctrl-C let running tasks end first; a second one does not wait.
 
-Exit codes: 0 told to leave; 1 failed; 2 wrong usage, or operations that cannot be loaded; 4 the key was
-refused; 7 no manager.
+Exit codes: 0 told to leave; 1 failed; 2 wrong usage, or operations that cannot be loaded; 4 the key or
+certificate was refused; 7 no manager.
 """
 
 from __future__ import annotations
@@ -66,6 +70,7 @@ def _work(arguments: Arguments) -> int:
         processes=arguments.whole("--processes"),
         address=manager.address,
         authkey=manager.authkey,
+        tls=manager.tls,
         delay=arguments.seconds("--delay") or 0.0,
         **own,
         log_level=level,

@@ -5,25 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import resource
-import stat
 import sys
 import threading
 from multiprocessing.connection import wait
-from pathlib import Path
 from typing import Final
 
-from qm import environment
 from qm.cli.broken import Broken
+from qm.cli.credentials import Credentials
 from qm.cli.settings import Settings
 from qm.cli.signals import Signals
 from qm.errors import BadRequest, QueueError
 from qm.manager import QueueManager, Server
+from qm.manager.admission import Admission
 from qm.manager.webprocess import WebError, WebProcess
 from qm.queue import Queue
 from qm.store import Store, open_store
 from qm.version import __version__
 from qm.wire.address import Address
-from qm.wire.keys import make_key, read_key
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +50,7 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._credentials = Credentials(settings.authkey_file, settings.tls)
         self._store: Store | None = None
         self._queue: Queue | None = None
         self._server: Server | None = None
@@ -65,10 +64,10 @@ class Service:
         is left running."""
         try:
             _log.info("qmanager %s starts", __version__)
-            key = open_key(self._settings.authkey_file)
+            admission = self._credentials.open()
             self._open_store()
-            self._serve(key)
-            self._show_page(key)
+            self._serve(admission)
+            self._show_page()
             self._say_ready()
         except BaseException:
             self.stop()
@@ -87,17 +86,31 @@ class Service:
         return self._web.address if self._web is not None else None
 
     def watch(self, signals: Signals) -> None:
-        """Keeps the web process running until a signal comes. Raises `StoreError` where the store fails."""
+        """Keeps the web process running until a signal comes; SIGHUP reads keys and certificate again. Raises
+        `StoreError` where the store fails."""
         while signals.received is None and self._broken.why is None:
             if self._web is None:
                 wait([signals.fileno(), self._broken.fileno()])
             else:
                 wait([signals.fileno(), self._broken.fileno(), *self._web.fds()], self._web.timeout())
                 self._web.check()
+            if signals.take_hangup():
+                self.read_again()
         if self._broken.why is not None:
             raise self._broken.why
         assert signals.received is not None  # the loop ended by one of the two
         _log.info("%s: answering the calls under way", signals.received.name)
+
+    def read_again(self) -> None:
+        """Takes keys and certificate as their files say now. Where these are no good, all stays as it was."""
+        assert self._server is not None  # it serves
+        try:
+            admission = self._credentials.read()
+        except BadRequest as error:
+            _log.error("keys and certificate stay as they were: %s", error)
+            return
+        self._server.admit_by(admission)
+        _log.info("read the keys again: %s", ", ".join(f"{key.name} ({key.role})" for key in admission.keys))
 
     def stop(self) -> None:
         """Lets the calls under way be answered, closes the store, ends the web process. Twice is fine."""
@@ -139,22 +152,29 @@ class Service:
             assert isinstance(store, SQLiteStore)
             store.health.listen(self._broken.tell)
 
-    def _serve(self, key: bytes) -> None:
+    def _serve(self, admission: Admission) -> None:
         assert self._queue is not None
         try:
-            self._server = QueueManager(self._settings.rpc, key, self._queue).get_server()
+            self._server = QueueManager(
+                self._settings.rpc, admission.keys, self._queue, admission.tls
+            ).get_server()
         except OSError as error:
             raise cannot_listen(self._settings.rpc, error) from None
         self._serving = threading.Thread(target=self._server.serve_forever, name="server")
         self._serving.start()
         _log.info("serving at %s", self.rpc)
 
-    def _show_page(self, key: bytes) -> None:
+    def _show_page(self) -> None:
         settings = self._settings
         if settings.http is None:
             return
         web = WebProcess(
-            self.rpc, settings.http, key, log_level=settings.log_level, log_format=settings.log_format
+            self.rpc,
+            settings.http,
+            self._credentials.web_secret,
+            tls=self._credentials.web_tls,
+            log_level=settings.log_level,
+            log_format=settings.log_format,
         )
         try:
             web.start()
@@ -174,23 +194,6 @@ class Service:
             draft.replace(path)
         except OSError as error:
             raise QueueError(f"cannot write the ready file {path}: {error.strerror}") from None
-
-
-def open_key(path: Path) -> bytes:
-    """The key in `path`, made at the first start. Raises `BadRequest`."""
-    if path.exists():
-        key = read_key(path)
-        _log.info("clients and workers need the key in %s", path)
-    else:
-        try:
-            key = make_key(path)
-        except OSError as error:
-            raise BadRequest(f"cannot make the authkey {path}: {error.strerror}") from None
-        _log.info("made a key for clients and workers: %s", path)
-    home = environment.home()
-    if home.is_dir() and stat.S_IMODE(home.stat().st_mode) & 0o077:
-        _log.warning("%s is open to other users; chmod 700 %s", home, home)
-    return key
 
 
 def cannot_listen(address: Address, error: OSError) -> QueueError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final, Literal, NamedTuple, cast
 
 from msgspec import Struct
 
@@ -18,14 +18,22 @@ Durability = Literal["full", "relaxed"]
 _OFF: Final = ("off", "none")
 
 
+class TLSFiles(NamedTuple):
+    """Where the manager's certificate and its private key are."""
+
+    certificate: Path
+    key: Path
+
+
 class Settings(Struct, frozen=True, kw_only=True):
-    """How a manager runs. `http` None: without a page; `ready_file` None: without that file."""
+    """How a manager runs. `http`, `tls` or `ready_file` None: without a page, TLS, that file."""
 
     rpc: Address
     http: Address | None
     store: str
     durability: Durability
     authkey_file: Path
+    tls: TLSFiles | None = None
     ready_file: Path | None = None
     log_level: str = "info"
     log_format: str = "text"
@@ -36,8 +44,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         rpc = parse_address(arguments.text("--rpc") or environment.rpc(), environment.RPC_PORT)
         page = arguments.text("--http") or environment.http()
         http = None if page.lower() in _OFF else parse_address(page, environment.HTTP_PORT)
+        tls = _tls(arguments)
         if not arguments.has("--insecure-bind"):
-            refuse_open(rpc, "--rpc")
+            if tls is None:
+                refuse_open(rpc, "--rpc")
             if http is not None:
                 refuse_open(http, "--http")
         return cls(
@@ -46,6 +56,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             store=arguments.text("--store") or environment.store(),
             durability=_durability(arguments),
             authkey_file=arguments.path("--authkey-file") or environment.authkey_file(),
+            tls=tls,
             ready_file=arguments.path("--ready-file"),
             log_level=arguments.text("--log-level") or environment.log_level(),
             log_format=arguments.text("--log-format") or environment.log_format(),
@@ -57,8 +68,20 @@ def refuse_open(address: Address, flag: str) -> None:
     if not address.is_loopback:
         raise BadRequest(
             f"will not listen on {address}: without TLS, everybody on the way can read and change the tasks",
-            hint=f"{flag} 127.0.0.1:{address.port}, or --insecure-bind where you trust the whole network",
+            hint=f"{flag} 127.0.0.1:{address.port}, or --insecure-bind where you trust the whole network"
+            + ("; or encrypt: qmanager tls init, then --tls" if flag == "--rpc" else ""),
         )
+
+
+def _tls(arguments: Arguments) -> TLSFiles | None:
+    certificate, key = arguments.path("--tls-cert"), arguments.path("--tls-key")
+    if (certificate is None) != (key is None):
+        raise BadRequest("--tls-cert and --tls-key go together")
+    if certificate is not None and key is not None:
+        return TLSFiles(certificate, key)
+    if arguments.has("--tls") or environment.tls_on():
+        return TLSFiles(environment.tls_certificate(), environment.tls_key())
+    return None
 
 
 def _durability(arguments: Arguments) -> Durability:

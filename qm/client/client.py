@@ -40,15 +40,18 @@ class Client(Producing, Working):
         address: str | tuple[str, int] | None = None,
         authkey: bytes | None = None,
         *,
+        tls: str | None = None,
         patience: float = 5.0,
         payload_keys: Sequence[str] | PayloadKeys | None = None,
     ) -> None:
         """`address`: ``host:port`` (default: QM_RPC, else 127.0.0.1:8090). `authkey`: at least 32 bytes
-        (default: the key file, QM_AUTHKEY_FILE or QM_HOME/authkey). Connects at the first call.
-        `payload_keys`: what inputs and outputs are sealed with, newest first (default: QM_PAYLOAD_KEYS or
-        QM_PAYLOAD_KEYS_FILE, else nothing is sealed; see docs/encryption.md).
+        (default: the key file, QM_AUTHKEY_FILE or QM_HOME/authkey). `tls`: how to know a manager that speaks
+        TLS, by its certificate's fingerprint (``sha256:HEX``), the certificate itself (``pin:FILE``) or a CA
+        (``ca:FILE``); "" without TLS (default: QM_TLS_FINGERPRINT, QM_TLS_CA or QM_TLS). `payload_keys`: what
+        inputs and outputs are sealed with, newest first (default: QM_PAYLOAD_KEYS or QM_PAYLOAD_KEYS_FILE,
+        else nothing is sealed; see docs/encryption.md). Connects at the first call.
 
-        Raises `BadRequest` for a bad address or key.
+        Raises `BadRequest` for a bad address, key or `tls`.
         """
         if address is None or isinstance(address, str):
             self.address = parse_address(address or environment.rpc(), environment.RPC_PORT)
@@ -56,7 +59,7 @@ class Client(Producing, Working):
             self.address = Address(*address)
         if authkey is None:
             authkey = read_key(environment.authkey_file())
-        self._remote = Remote(self.address, authkey)
+        self._remote = Remote(self.address, authkey, environment.tls() if tls is None else tls)
         keyring = keyring_of(find_payload_keys(payload_keys))
         queue = self._remote.queue()
         self._queue = queue if keyring is None else SealedQueue(queue, keyring)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
+from qm.manager.admission import Admission
 from qm.manager.server import Server
 from qm.queue import Queue
 from qm.wire.remote import Remote
+from qm.wire.roles import Key
 from qm.wire.verbs import OBJECTS
+
+if TYPE_CHECKING:
+    from qm.wire.servertls import ServerTLS
 
 
 class QueueManager(Remote):
@@ -18,9 +24,13 @@ class QueueManager(Remote):
 
     _Server: Final = Server
 
-    def __init__(self, address: Any, authkey: bytes, queue: Queue) -> None:
-        """Will serve `queue` at (host, port), port 0 for a free one. Raises `BadRequest` for a short key."""
-        super().__init__(address, authkey)
+    def __init__(
+        self, address: Any, keys: bytes | Sequence[Key], queue: Queue, tls: ServerTLS | None = None
+    ) -> None:
+        """Will serve `queue` at (host, port), port 0 for a free one, to whoever knows one of `keys` (a key
+        alone is an operator's), over TLS if that is given. Raises `BadRequest` for a short key, or none."""
+        self._admission = Admission.of(keys, tls)
+        super().__init__(address, self._admission.keys[0].secret)
         self._queue = queue
 
     def get_server(self) -> Server:
@@ -30,6 +40,7 @@ class QueueManager(Remote):
         """
         queue = self._queue
         server = Server(self._registry, self._address, self._authkey, self._serializer)  # type: ignore[attr-defined]
+        server.admit_by(self._admission)
         objects = {"queue": queue, "wait": queue.wait, "progress": queue.progressing, "done": queue.done}
         for ident, signatures in OBJECTS.items():
             server.publish(ident, objects[ident], signatures)

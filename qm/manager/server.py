@@ -17,15 +17,16 @@ from typing import Any, Final
 
 from qm.errors import AuthFailed, BadRequest, Internal, NotAllowed, QueueError
 from qm.limits import UNPROVED_MAX
+from qm.manager.admission import Admission
 from qm.manager.door import Door
 from qm.manager.tally import Refusal, Tally
 from qm.manager.watcher import WatchedCaller, Watcher
 from qm.wire.address import Address
-from qm.wire.auth import admit
 from qm.wire.codec import Reply, Request, decode_request, encode, encode_error, envelope
 from qm.wire.frames import Connection, WireError
 from qm.wire.listener import Listener
-from qm.wire.verbs import Signature
+from qm.wire.roles import Key
+from qm.wire.verbs import Signature, roles
 
 _log = logging.getLogger(__name__)
 
@@ -51,16 +52,27 @@ class Server(StandardServer):
         #: What became of those who knocked.
         self.tally = Tally()
         self._signatures: dict[str, dict[str, Signature]] = {}
-        self._key = bytes(authkey)
+        self._admission = Admission.of(bytes(authkey))
         self._watcher = Watcher()
         self._lock = threading.Lock()
         self._unproved: dict[Connection, None] = {}
         self._proved: dict[Connection, threading.Thread] = {}
+        #: Whose they are.
+        self._holders: dict[Connection, Key] = {}
 
     def publish(self, ident: str, served: object, signatures: dict[str, Signature]) -> None:
         """Serves an object under a fixed id, with the verbs in `signatures`."""
         self.id_to_obj[ident] = (served, set(signatures), {})
         self._signatures[ident] = signatures
+
+    def admit_by(self, admission: Admission) -> None:
+        """From now on peers are measured by `admission`. Connections whose key is not in it any more end."""
+        with self._lock:
+            self._admission = admission
+            gone = [conn for conn, key in self._holders.items() if key not in admission.keys]
+        for connection in gone:
+            _log.warning("%s is sent away: its key is gone, or is another", connection.peer)
+            connection.hang_up()
 
     def serve_forever(self) -> None:
         """Serves until `stop` is called; returns when every call under way has been answered."""
@@ -89,15 +101,17 @@ class Server(StandardServer):
         finally:
             with self._lock:
                 self._proved.pop(conn, None)
+                self._holders.pop(conn, None)
             conn.close()
 
     def serve_client(self, conn: Any) -> None:
         """Answers calls until the peer hangs up, or breaks the protocol."""
         caller = WatchedCaller(self._watcher, conn.fileno())
+        key = self._holders[conn]
         try:
             while True:
                 request = decode_request(conn.recv_frame())
-                conn.send_frame(self._answer(request, caller))
+                conn.send_frame(self._answer(request, caller, key))
         except EOFError:
             return
         except (WireError, OSError, MemoryError) as error:
@@ -116,14 +130,14 @@ class Server(StandardServer):
             return True
 
     def _admit(self, conn: Connection) -> bool:
-        """Whether the peer knows the key. If not, it learns nothing, and not at once."""
+        """Whether the peer knows a key. If not, it learns nothing, and not at once."""
         with self._lock:
             self._unproved[conn] = None
             crowded = len(self._unproved) > UNPROVED_MAX
         if crowded:
             self._crowd_out()
         try:
-            admit(conn, self._key)
+            key = self._admission.admit(conn)
             self.tally.admit()
         except AuthFailed:
             self.tally.refuse(Refusal.KEY, "%s was refused: it does not know the authkey", conn.peer)
@@ -136,7 +150,11 @@ class Server(StandardServer):
             with self._lock:
                 self._unproved.pop(conn, None)
         with self._lock:
+            if key not in self._admission.keys:  # taken away meanwhile
+                return False
             self._proved[conn] = threading.current_thread()
+            self._holders[conn] = key
+        _log.debug("%s is %s, with the role %s", conn.peer, key.name, key.role)
         return not self.stop_event.is_set()
 
     def _count_unproved(self, conn: Connection, error: Exception) -> None:
@@ -151,9 +169,9 @@ class Server(StandardServer):
             text = "%s had not proved that it knows the authkey when others came"
             self.tally.refuse(Refusal.CROWDED_OUT, text, conn.peer)
 
-    def _answer(self, request: Request, caller: WatchedCaller) -> bytes:
+    def _answer(self, request: Request, caller: WatchedCaller, key: Key) -> bytes:
         try:
-            return envelope(Reply(request.rid, True, encode(self._call(request, caller))))
+            return envelope(Reply(request.rid, True, encode(self._call(request, caller, key))))
         except QueueError as error:
             return envelope(Reply(request.rid, False, encode_error(error)))
         except Exception:
@@ -162,10 +180,16 @@ class Server(StandardServer):
             internal = Internal(f"something went wrong in the manager; its log says more under {mark}")
             return envelope(Reply(request.rid, False, encode_error(internal)))
 
-    def _call(self, request: Request, caller: WatchedCaller) -> Any:
+    def _call(self, request: Request, caller: WatchedCaller, key: Key) -> Any:
         signature = self._signatures.get(request.object, {}).get(request.verb)
         if signature is None:
             raise NotAllowed(f"there is no {request.verb[:40]!r} of {request.object[:40]!r} here")
+        allowed = roles(request.object, request.verb)
+        if key.role not in allowed:
+            raise NotAllowed(
+                f"{request.verb} of {request.object} is not for {key.name!r}, whose role is {key.role}",
+                hint=f"it needs the role {' or '.join(sorted(allowed))}",
+            )
         try:
             arguments = signature.decode_arguments(request.args)
         except WireError as error:

@@ -72,6 +72,7 @@ class WebProcess:
         http: Address,
         authkey: bytes,
         *,
+        tls: str = "",
         log_level: str = "info",
         log_format: str = "text",
         hosts: Iterable[str] = (),
@@ -79,11 +80,12 @@ class WebProcess:
         clock: Clock | None = None,
         spawn: Callable[[WebConfig], Child] = WebChild,
     ) -> None:
-        """Will serve at `http` what the manager at `rpc` knows. `hosts` and `show_payloads`: see
+        """Will serve at `http` what the manager at `rpc` knows. `tls`, `hosts` and `show_payloads`: see
         `qm.wire.handover.WebConfig`. `clock` and `spawn` are for tests."""
         self._config = WebConfig(
             rpc=rpc,
             authkey=authkey.hex(),
+            tls=tls,
             http=http,
             log_level=log_level,
             log_format=log_format,

@@ -6,7 +6,7 @@ import ctypes
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -35,8 +35,9 @@ class Pool:
         authkey_file: Path | None = None,
         log_level: str = "warning",
         log_format: str = "text",
+        tls_flags: Sequence[str] = (),
     ) -> None:
-        """`authkey_file` None leaves it to the environment, as `qmworker` does.
+        """`authkey_file` None leaves it to the environment, as `qmworker` does, and so do no `tls_flags`.
 
         Raises `BadRequest` for less than one process.
         """
@@ -47,7 +48,7 @@ class Pool:
         command += ["--log-level", log_level, "--log-format", log_format]
         if authkey_file is not None:
             command += ["--authkey-file", str(authkey_file)]
-        self._command = command
+        self._command = [*command, *tls_flags]
         self._clock = SystemClock()
         self._process: subprocess.Popen[bytes] | None = None
 

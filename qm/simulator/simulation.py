@@ -65,12 +65,14 @@ class Simulation:
         authkey: bytes,
         pool: Pool | None = None,
         show: Callable[[int, int], None] | None = None,
+        tls: str = "",
     ) -> None:
         """`pool`: workers of the run's own; None: others do the work. `show` is told several times a second
-        how many tasks were sent and how many of these have ended."""
+        how many tasks were sent and how many of these have ended. `tls`: see `Client`."""
         self._plan = plan
         self._address = address
         self._authkey = authkey
+        self._tls = tls
         self._pool = pool
         self._show = show
         self._clock = SystemClock()
@@ -87,7 +89,7 @@ class Simulation:
         Raises `Unreachable` and `AuthFailed` where there is no manager, `QueueError` where a process that it
         needs dies, KeyboardInterrupt at a second signal. Leaves no process behind.
         """
-        with self._signalled(), closing(Client(self._address, self._authkey)) as client:
+        with self._signalled(), closing(self._client()) as client:
             try:
                 client.status()
                 if self._pool:
@@ -103,10 +105,17 @@ class Simulation:
                 if self._pool:
                     self._pool.stop(lambda: self._signals > 1)
 
+    def _client(self) -> Client:
+        return Client(self._address, self._authkey, tls=self._tls)
+
     def _start_producers(self) -> None:
         for number in range(self._plan.producers):
             config = ProducerConfig(
-                number=number, plan=self._plan, address=self._address, authkey=self._authkey
+                number=number,
+                plan=self._plan,
+                address=self._address,
+                authkey=self._authkey,
+                tls=self._tls,
             )
             self._members.append(Member(config, self._audit))
 

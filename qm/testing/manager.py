@@ -31,7 +31,7 @@ class RunningManager:
         self, *, patience: float = 5.0, payload_keys: Sequence[str] | PayloadKeys | None = None
     ) -> Client:
         """A new client of it. It is closed with the manager, if not before."""
-        client = Client(self.address, self.authkey, patience=patience, payload_keys=payload_keys)
+        client = Client(self.address, self.authkey, tls="", patience=patience, payload_keys=payload_keys)
         return self._clients.enter_context(client)
 
 

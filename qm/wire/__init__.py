@@ -6,5 +6,8 @@ verbs    what can be called: one Protocol per served object, and how its argumen
 codec    the envelope around a call and its answer
 address  host:port, and sockets that are tuned for short messages
 remote   the client's end: a `BaseManager` whose static proxies call through a pool of connections
-keys     the authkey's file
+roles    whose key a connection proved, and what such a key may do
+keys     the file of keys; `keyfile` changes it
+tls      TLS 1.3 with a socket's methods; `servertls` is the manager's side of it, `trust` the client's,
+         `certificate` makes one
 """

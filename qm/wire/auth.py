@@ -4,9 +4,11 @@
     client → server   32 random bytes + HMAC("client", both)
     server → client   HMAC("server", both)
 
-HMAC-SHA256. The role in the message keeps a peer from sending our own proof back to us; fresh random bytes of
-both sides keep an old one from being replayed. A refused peer learns nothing: the connection just closes.
-Whoever is sent away for another reason is reset instead, so that it does not doubt its key.
+HMAC-SHA256. The side in the message keeps a peer from sending our own proof back to us; fresh random bytes of
+both sides keep an old one from being replayed. Over TLS the SHA-256 of the server's certificate follows the
+random bytes, as each side sees it: who relays the messages under another certificate, be it a good one, makes
+the two differ. A refused peer learns nothing: the connection just closes. Whoever is sent away for another
+reason is reset instead, so that it does not doubt its key.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ from __future__ import annotations
 import hmac
 import os
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from qm.errors import AuthFailed, BadRequest
 from qm.limits import KEY_MIN
-from qm.wire.frames import Connection, WireError
+from qm.wire.frames import Connection, SpeaksTLS, WireError
+from qm.wire.roles import Key
 
 _MAGIC: Final = b"qm1"
 _NONCE: Final = 32
@@ -34,33 +38,62 @@ def check_key(key: bytes) -> None:
         raise BadRequest(f"an authkey has at least {KEY_MIN} bytes, this one has {len(key)}")
 
 
-def admit(connection: Connection, key: bytes) -> None:
-    """The server's side. Raises `AuthFailed`, EOFError, `WireError`, OSError: close, and say nothing."""
-    deadline = time.monotonic() + HANDSHAKE_DEADLINE
+def handshake_deadline() -> float:
+    """When a handshake that begins now must be over, by the monotonic clock."""
+    return time.monotonic() + HANDSHAKE_DEADLINE
+
+
+def admit(
+    connection: Connection, keys: Sequence[Key], certificate: bytes = b"", deadline: float | None = None
+) -> Key:
+    """The server's side: the one of `keys` that the peer knows. `certificate`: the hash of ours, over TLS.
+
+    Raises `AuthFailed`, EOFError, `WireError`, OSError: close, and say nothing.
+    """
+    deadline = deadline or handshake_deadline()
     ours = os.urandom(_NONCE)
     connection.send_frame(_MAGIC + ours)
     answer = bytes(connection.recv_frame(_left(deadline), limit=_NONCE + _PROOF))
     theirs, proof = answer[:_NONCE], answer[_NONCE:]
-    if not hmac.compare_digest(proof, _prove(key, b"client", ours, theirs)):
+    known = None
+    for key in keys:  # all of them, also once it is found: the time must not tell which it was
+        if hmac.compare_digest(proof, _prove(key.secret, b"client", ours, theirs, certificate)):
+            known = key
+    if known is None:
         raise AuthFailed("a peer with another key")
-    connection.send_frame(_prove(key, b"server", ours, theirs))
+    connection.send_frame(_prove(known.secret, b"server", ours, theirs, certificate))
+    return known
 
 
-def introduce(connection: Connection, key: bytes, name: str) -> None:
-    """The client's side; `name` is the manager in errors. Raises `AuthFailed`, TimeoutError, OSError."""
-    deadline = time.monotonic() + HANDSHAKE_DEADLINE
+def introduce(
+    connection: Connection,
+    key: bytes,
+    name: str,
+    certificate: bytes = b"",
+    deadline: float | None = None,
+) -> None:
+    """The client's side; `name` is the manager in errors, `certificate` the hash of its, over TLS.
+
+    Raises `AuthFailed`, TimeoutError, OSError.
+    """
+    deadline = deadline or handshake_deadline()
     try:
         server, ours = _challenge(connection, _left(deadline)), os.urandom(_NONCE)
-        connection.send_frame(ours + _prove(key, b"client", server, ours))
+        connection.send_frame(ours + _prove(key, b"client", server, ours, certificate))
         proof = bytes(connection.recv_frame(_left(deadline), limit=_PROOF))
     except EOFError:
         raise AuthFailed(
             f"the manager at {name} refused the authkey",
             hint="use that manager's key (--authkey-file)",
         ) from None
+    except SpeaksTLS:
+        raise AuthFailed(
+            f"the manager at {name} speaks TLS",
+            hint="say how to know it: --tls-fingerprint sha256:..., or --tls-ca FILE",
+        ) from None
     except WireError as error:
         raise AuthFailed(f"what answers at {name} is not a qmanager ({error})") from None
-    if not hmac.compare_digest(proof, _prove(key, b"server", server, ours)):
+    if not hmac.compare_digest(proof, _prove(key, b"server", server, ours, certificate)):
         raise AuthFailed(f"what answers at {name} does not know our authkey")
 
 
@@ -76,8 +109,8 @@ def _challenge(connection: Connection, timeout: float) -> bytes:
     return hello[len(_MAGIC) :]
 
 
-def _prove(key: bytes, role: bytes, server: bytes, client: bytes) -> bytes:
-    return hmac.digest(key, b"qm1 " + role + b"\0" + server + client, "sha256")
+def _prove(key: bytes, side: bytes, server: bytes, client: bytes, certificate: bytes) -> bytes:
+    return hmac.digest(key, b"qm1 " + side + b"\0" + server + client + certificate, "sha256")
 
 
 def _left(deadline: float) -> float:
@@ -85,4 +118,4 @@ def _left(deadline: float) -> float:
 
 
 # OpenSSL sets itself up at its first digest, under a lock that a fork in that moment would leave locked.
-_prove(b"", b"", b"", b"")
+_prove(b"", b"", b"", b"", b"")

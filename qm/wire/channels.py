@@ -10,11 +10,12 @@ import itertools
 import os
 import threading
 from collections.abc import Callable
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, Protocol
 
 from qm.errors import QueueError, TimedOut, Unreachable, by_code
 from qm.wire.address import Address, connect
-from qm.wire.auth import HANDSHAKE_DEADLINE, introduce
+from qm.wire.auth import HANDSHAKE_DEADLINE, handshake_deadline, introduce
 from qm.wire.codec import Reply, Request, decode_error, envelope
 from qm.wire.frames import Connection, WireError
 from qm.wire.shared import Line
@@ -23,22 +24,45 @@ from qm.wire.shared import Line
 _IDLE_MAX: Final = 8
 
 
-def dial(address: Any, authkey: bytes) -> Connection:
+class Secure(Protocol):
+    """What makes a connection an encrypted one; see `qm.wire.trust.Trust.secure`."""
+
+    def __call__(self, connection: Connection, address: Address, deadline: float) -> bytes: ...
+
+
+def dial(address: Any, authkey: bytes, secure: Secure | None = None) -> Connection:
     """A connection that has proved its key. Raises `Unreachable`, `AuthFailed`."""
     place = Address(*address)
+    deadline = handshake_deadline()
     try:
         connection = Connection(connect(place, HANDSHAKE_DEADLINE))
     except OSError as error:
         raise unreachable(place, error) from None
     try:
-        introduce(connection, authkey, str(place))
-    except OSError as error:
+        certificate = secure(connection, place, deadline) if secure is not None else b""
+        introduce(connection, authkey, str(place), certificate, deadline)
+    except (OSError, EOFError) as error:
         connection.close()
         raise unreachable(place, error) from None
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def dialler(tls: str) -> Callable[[Any, bytes], Connection]:
+    """`dial`, over TLS where `tls` says how to know the manager (see `qm.wire.trust`), "" without.
+
+    Raises `BadRequest`.
+    """
+    if not tls:
+        return dial
+    from qm.wire.trust import (
+        Trust,  # OpenSSL is not for those who do without; and not only when it is dialled:
+    )
+    # a fork in that moment would leave half of it
+
+    return partial(dial, secure=Trust(tls).secure)
 
 
 def unreachable(address: Address, error: BaseException) -> Unreachable:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
-from typing import Final
+from typing import Final, Protocol, overload
 
 from qm.limits import FRAME_MAX
 
@@ -27,6 +27,9 @@ FRAME_DEADLINE: Final = 30.0
 #: (see `qm.wire.address.tune`) ends. A larger one would begin that anew with every part that a peer reads.
 _SENT_AT_ONCE: Final = 16384
 
+#: How a TLS record begins that comes first: a greeting or an alert, of any version. No frame is so large.
+_TLS_RECORDS: Final = frozenset({0x1603, 0x1503})
+
 #: Makes a close a reset instead of an orderly end.
 _RESET: Final = struct.pack("ii", 1, 0)
 
@@ -35,10 +38,32 @@ class WireError(Exception):
     """The peer does not speak our protocol: too large, cut off, not what was agreed."""
 
 
+class SpeaksTLS(WireError):
+    """The peer speaks TLS, and we do not."""
+
+
+class Stream(Protocol):
+    """What a connection needs of a socket; `qm.wire.tls` has one that does the same over TLS."""
+
+    def recv(self, size: int, /) -> bytes: ...
+    def sendall(self, data: bytes, /) -> None: ...
+    def gettimeout(self) -> float | None: ...
+    def settimeout(self, seconds: float | None, /) -> None: ...
+    @overload
+    def getsockopt(self, level: int, name: int, /) -> int: ...
+    @overload
+    def getsockopt(self, level: int, name: int, size: int, /) -> bytes: ...
+    def setsockopt(self, level: int, name: int, value: bytes, /) -> None: ...
+    def fileno(self) -> int: ...
+    def dup(self) -> Stream: ...
+    def shutdown(self, how: int, /) -> None: ...
+    def close(self) -> None: ...
+
+
 class Connection:
     """One end of a connection. Used by one thread at a time, but for `hang_up`, `end_reading` and `reset`."""
 
-    def __init__(self, sock: socket.socket, peer: str = "") -> None:
+    def __init__(self, sock: Stream, peer: str = "") -> None:
         self.sock = sock
         #: Who is at the other end, for logs.
         self.peer = peer
@@ -48,6 +73,11 @@ class Connection:
     def fileno(self) -> int:
         """The socket's descriptor, for polling."""
         return self.sock.fileno()
+
+    def continue_over(self, sock: Stream) -> None:
+        """From now on over `sock`, which has taken the former one over. Before the first frame only."""
+        self.sock = sock
+        self._timeout = sock.gettimeout()
 
     def send_frame(self, frame: bytes, timeout: float | None = None) -> None:
         """Sends one frame within `timeout` seconds (None: half a minute). Raises OSError."""
@@ -72,7 +102,7 @@ class Connection:
             data = self._complete(data, limit, deadline or time.monotonic() + FRAME_DEADLINE)
         size = _LENGTH.unpack_from(data)[0]
         if size > limit:
-            raise WireError(f"a frame of {size} bytes, the limit is {limit}")
+            raise _too_large(size, limit)
         end = _LENGTH.size + size
         self._rest = data[end:]
         return memoryview(data)[_LENGTH.size : end]
@@ -125,10 +155,16 @@ class Connection:
             return _LENGTH.size - len(whole)
         size: int = _LENGTH.unpack_from(whole)[0]
         if size > limit:
-            raise WireError(f"a frame of {size} bytes, the limit is {limit}")
+            raise _too_large(size, limit)
         return _LENGTH.size + size - len(whole)
 
     def _set_timeout(self, seconds: float | None) -> None:
         if seconds != self._timeout:  # it costs a system call
             self.sock.settimeout(seconds)
             self._timeout = seconds
+
+
+def _too_large(size: int, limit: int) -> WireError:
+    if size >> 16 in _TLS_RECORDS:
+        return SpeaksTLS("it speaks TLS, and we do not")
+    return WireError(f"a frame of {size} bytes, the limit is {limit}")

@@ -37,6 +37,8 @@ class WebConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     rpc: Address
     #: The manager's key in hexadecimal digits: a key has any bytes, and JSON has none.
     authkey: str
+    #: How to know the manager, as `qm.wire.trust` reads it; "" is without TLS.
+    tls: str = ""
     #: Where to serve; port 0 for a free one.
     http: Address
     log_level: str = "info"

@@ -19,7 +19,7 @@ from qm.errors import BadRequest, QueueError
 from qm.limits import WAIT_MAX
 from qm.wire.address import Address
 from qm.wire.auth import check_key
-from qm.wire.channels import Channels, dial, unreachable
+from qm.wire.channels import Channels, dial, dialler, unreachable
 from qm.wire.codec import encode
 from qm.wire.frames import WireError
 from qm.wire.listener import Listener
@@ -125,14 +125,15 @@ class Remote(BaseManager):
     >>> remote.done().count()
     """
 
-    def __init__(self, address: Any, authkey: bytes) -> None:
+    def __init__(self, address: Any, authkey: bytes, tls: str = "") -> None:
+        """`tls`: how to know the manager, see `qm.wire.trust`; "" is without TLS. Raises `BadRequest`."""
         check_key(authkey)
         super().__init__(address=address, authkey=authkey, serializer=SERIALIZER)
-        self._channels = Channels(Address(*address), authkey)
+        self._channels = Channels(Address(*address), authkey, dialler(tls))
 
     def connect(self) -> None:
         """Checks that the manager is there and knows our key. Raises `Unreachable`, `AuthFailed`."""
-        self.done().count()
+        self.queue().status()
 
     def start(self, *args: Any, **kwds: Any) -> None:
         """Not offered: a manager forked or spawned from here would outlive us and share what we hold."""

@@ -37,6 +37,7 @@ from qm.messages import (
 )
 from qm.task import Lease, PackedAttempt, State
 from qm.wire.codec import decode
+from qm.wire.roles import Role
 
 
 class QueueVerbs(Protocol):
@@ -117,3 +118,25 @@ VIEW: Final = _signatures(ViewVerbs)
 
 #: The served objects by their fixed ids.
 OBJECTS: Final = {"queue": QUEUE, "wait": VIEW, "progress": VIEW, "done": VIEW}
+
+_OPERATORS: Final = frozenset({Role.OPERATOR})
+_CLIENTS: Final = frozenset({Role.CLIENT, Role.OPERATOR})
+_WORKERS: Final = frozenset({Role.WORKER, Role.OPERATOR})
+
+#: Whose keys may call what of `queue`. What is not here, an operator alone may.
+_QUEUE_ROLES: Final = {
+    **dict.fromkeys(("add", "list", "attempts", "cancel", "forget"), _CLIENTS),
+    **dict.fromkeys(("attach", "renew", "detach", "crashed", "take", "exchange"), _WORKERS),
+    **dict.fromkeys(("finish", "fail", "retry", "release", "progress"), _WORKERS),
+    **dict.fromkeys(("get", "status"), _CLIENTS | _WORKERS),
+}
+
+#: ... and of the views.
+_VIEW_ROLES: Final = dict.fromkeys(VIEW, _CLIENTS)
+
+_ROLES: Final = {"queue": _QUEUE_ROLES, "wait": _VIEW_ROLES, "progress": _VIEW_ROLES, "done": _VIEW_ROLES}
+
+
+def roles(target: str, verb: str) -> frozenset[Role]:
+    """Whose keys may call a verb of a served object."""
+    return _ROLES.get(target, {}).get(verb, _OPERATORS)

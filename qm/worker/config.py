@@ -13,12 +13,14 @@ NO_GUARD_EXIT = 97
 
 
 class ChildConfig(Struct, frozen=True, kw_only=True):
-    """How a child works. `types` None: all that its modules hold; `delay`: seconds between tasks."""
+    """How a child works. `types` None: all that its modules hold; `tls`: see `qm.client.Client`.
+    `delay`: seconds between tasks."""
 
     load: tuple[str, ...]
     types: tuple[str, ...] | None
     address: Address
     authkey: bytes
+    tls: str
     delay: float
     log_level: str
     log_format: str

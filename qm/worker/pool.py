@@ -163,18 +163,24 @@ class Pool:
             processes=self._processes,
             types=types,
         )
-        with self._new_client(_FIRST_PATIENCE) as client:
+        with self._connect(_FIRST_PATIENCE) as client:
             term = client.attach(info).term
-        self._client = self._new_client(_PATIENCE)
+        self._client = self._connect(_PATIENCE)
         self._heartbeat = Heartbeat(
             self._client, info, term, lambda: [m.page for m in list(self._members)], self._signals.wake
         )
         self._heartbeat.start()
         _log.info("serving %s with %d processes", ", ".join(sorted(types)), self._processes)
 
-    def _new_client(self, patience: float) -> Client:
+    def _connect(self, patience: float) -> Client:
         config = self._config
-        return Client(config.address, config.authkey, patience=patience, payload_keys=config.payload_keys)
+        return Client(
+            config.address,
+            config.authkey,
+            tls=config.tls,
+            patience=patience,
+            payload_keys=config.payload_keys,
+        )
 
     def _free_hostages(self, member: Member) -> None:
         """A batch takes too long: what its child has not started goes to others."""

@@ -53,7 +53,11 @@ def main(
     _redirect(config, output)
     logs.bind(worker=f"{socket.gethostname()}:{os.getppid()}/{slot.index}")
     with Client(
-        config.address, config.authkey, patience=_PATIENCE, payload_keys=config.payload_keys
+        config.address,
+        config.authkey,
+        tls=config.tls,
+        patience=_PATIENCE,
+        payload_keys=config.payload_keys,
     ) as client:
         child = Child(client, operations, slot, page, alarm, output, config.delay)
         parent.on_call(child.settle_early)

@@ -39,6 +39,7 @@ class Worker:
         processes: int | None = None,
         address: str | tuple[str, int] | None = None,
         authkey: bytes | None = None,
+        tls: str | None = None,
         delay: float = 0.0,
         drain: float = DRAIN_SECONDS,
         grace: float = GRACE_SECONDS,
@@ -47,10 +48,10 @@ class Worker:
         payload_keys: Sequence[str] | PayloadKeys | None = None,
     ) -> None:
         """`load`: names of modules that hold `Operations`; the built-in ones come with them. `types`: serve
-        only these. `processes`: one per processor by default. `address`, `authkey`, `payload_keys`: as for
-        `Client`. `delay`: seconds of pause between two tasks of a child. `drain`: seconds for running tasks
-        to end when told to leave. `grace`: seconds for a task to clean up that is over its time limit or was
-        cancelled, before its process is killed.
+        only these. `processes`: one per processor by default. `address`, `authkey`, `tls`, `payload_keys`: as
+        for `Client`. `delay`: seconds of pause between two tasks of a child. `drain`: seconds for running
+        tasks to end when told to leave. `grace`: seconds for a task to clean up that is over its time limit
+        or was cancelled, before its process is killed.
 
         Raises `BadRequest` for values that make no sense.
         """
@@ -70,6 +71,7 @@ class Worker:
             types=None if types is None else tuple(types),
             address=place,
             authkey=key,
+            tls=environment.tls() if tls is None else tls,
             delay=delay,
             log_level=log_level,
             log_format=log_format,

@@ -10,10 +10,11 @@ import pytest
 
 from qm.cli import qmclient
 from qm.cli.arguments import Arguments
-from qm.cli.manager import find_manager
+from qm.cli.manager import Manager, find_manager
 from qm.client import Client
 from qm.errors import BadRequest, Unreachable
 from qm.testing import RunningManager
+from qm.wire.address import Address
 from qm.wire.keys import make_key
 from tests.cli.stage import Call
 
@@ -22,12 +23,12 @@ def test_the_flags_go_before_the_environment(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_home, other, named = (make_key(path) for path in (home / "authkey", tmp_path / "b", tmp_path / "c"))
-    assert find_manager(Arguments({})) == (("127.0.0.1", 8090), at_home)
+    assert find_manager(Arguments({})) == Manager(Address("127.0.0.1", 8090), at_home, "")
     monkeypatch.setenv("QM_RPC", "somewhere:1")
     monkeypatch.setenv("QM_AUTHKEY_FILE", str(tmp_path / "b"))
-    assert find_manager(Arguments({})) == (("somewhere", 1), other)
+    assert find_manager(Arguments({})) == Manager(Address("somewhere", 1), other, "")
     flags = {"--rpc": "elsewhere", "--authkey-file": str(tmp_path / "c")}
-    assert find_manager(Arguments(flags)) == (("elsewhere", 8090), named)
+    assert find_manager(Arguments(flags)) == Manager(Address("elsewhere", 8090), named, "")
 
 
 def test_with_neither_a_key_nor_a_manager_the_manager_is_what_is_missing() -> None:

@@ -17,6 +17,9 @@ from qm.wire.keys import make_key
 DONE = Record(id="a", type="reverse", end=End.DONE, seconds=0.001, takes=1)
 
 
+FINGERPRINT = "sha256:" + "ab" * 32
+
+
 class Recorder:
     """Stands for the run: notes what it was told, and ends as `outcome` says."""
 
@@ -72,16 +75,25 @@ def test_without_a_word_two_producers_send_a_task_a_second_until_ctrl_c(key: byt
     assert qmsimulator.main([]) == 0
     assert plan() == Plan(producers=2, count=None, delay=1.0, seed=plan().seed, encoder_cost=None)
     assert Recorder.told[1:3] == [Address("127.0.0.1", 8090), key]
-    assert PoolRecorder.told == [2, Address("127.0.0.1", 8090), None, "warning", "text"]
+    assert PoolRecorder.told == [2, Address("127.0.0.1", 8090), None, "warning", "text", []]
 
 
 def test_every_option_reaches_the_run(home: Path, key: bytes) -> None:
     words = "--producers 3 --count 7 --delay 0 --seed 11 --encoder-cost 6 --processes 4 --rpc [::1]:99"
     log = ["--log-level", "info", "--log-format", "json", "--authkey-file", str(home / "authkey")]
+    log += ["--tls-fingerprint", FINGERPRINT]
     assert qmsimulator.main([*words.split(), *log]) == 0
     assert plan() == Plan(producers=3, count=7, delay=0.0, seed=11, encoder_cost=6)
     assert Recorder.told[1:3] == [Address("::1", 99), key]
-    assert PoolRecorder.told == [4, Address("::1", 99), home / "authkey", "info", "json"]
+    assert PoolRecorder.told == [
+        4,
+        Address("::1", 99),
+        home / "authkey",
+        "info",
+        "json",
+        ["--tls-fingerprint", FINGERPRINT],
+    ]
+    assert Recorder.told[5] == FINGERPRINT
 
 
 def test_the_original_flags_still_work() -> None:

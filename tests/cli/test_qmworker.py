@@ -50,6 +50,7 @@ def test_without_a_word_it_serves_every_type_with_a_process_per_processor(key: b
         "processes": None,
         "address": Address("127.0.0.1", 8090),
         "authkey": key,
+        "tls": "",
         "delay": 0.0,
         "log_level": "info",
         "log_format": "text",
@@ -58,7 +59,7 @@ def test_without_a_word_it_serves_every_type_with_a_process_per_processor(key: b
 
 def test_every_option_reaches_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QM_LOG_FORMAT", "json")
-    words = "--type a --type b --load m.n --load o --processes 3 --delay 1.5 --drain 1m --rpc :1"
+    words = "--type a --type b --load m.n --load o --processes 3 --delay 1.5 --drain 1m --rpc :1 --tls-ca f"
     qmworker.main([*words.split(), "--log-level", "debug"])
     told = dict(Recorder.told)
     assert told.pop("authkey")
@@ -69,6 +70,7 @@ def test_every_option_reaches_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
         "address": Address("127.0.0.1", 1),
         "delay": 1.5,
         "drain": 60.0,
+        "tls": "ca:f",
         "log_level": "debug",
         "log_format": "json",
     }

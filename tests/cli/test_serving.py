@@ -15,13 +15,17 @@ from pathlib import Path
 import pytest
 
 from qm.cli import qmanager
-from qm.cli.serving import Service, open_key, prepare_process
-from qm.cli.settings import Settings
+from qm.cli.arguments import Arguments
+from qm.cli.commands.tls import init
+from qm.cli.serving import Service, prepare_process
+from qm.cli.settings import Settings, TLSFiles
 from qm.cli.signals import Signals
 from qm.client import Client
-from qm.errors import BadRequest, QueueError, StoreBusy, Unreachable
+from qm.errors import AuthFailed, BadRequest, QueueError, StoreBusy, Unreachable
 from qm.wire.address import Address
+from qm.wire.keyfile import add_key, remove_key
 from qm.wire.keys import read_key
+from qm.wire.roles import Role
 
 
 @pytest.fixture
@@ -149,33 +153,89 @@ def test_a_ready_file_that_a_killed_manager_left_is_gone_until_it_serves(
     assert there == [False]
 
 
-def test_the_key_is_made_once_and_kept(home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    key = open_key(home / "authkey")
-    assert "made a key" in caplog.text
-    assert stat.S_IMODE((home / "authkey").stat().st_mode) == 0o600
-    assert stat.S_IMODE(home.stat().st_mode) == 0o700
-    assert open_key(home / "authkey") == key
-    assert key.decode() not in caplog.text
+def test_keys_are_read_again_while_it_serves(service: Service, settings: Settings) -> None:
+    """Rotation without a restart: add the new key, tell the manager, move the clients, remove the old one."""
+    with client(service, settings) as old:
+        old.status()
+        added = add_key(settings.authkey_file, "web1", Role.OPERATOR)
+        service.read_again()
+        with Client(service.rpc, added.secret, patience=0) as new:
+            new.status()
+            old.status()
+            remove_key(settings.authkey_file, "default")
+            service.read_again()
+            with pytest.raises((Unreachable, AuthFailed)):
+                old.status()
+            with pytest.raises(AuthFailed):
+                old.status()
+            new.status()
 
 
-def test_a_key_that_others_can_read_is_refused(home: Path) -> None:
-    open_key(home / "authkey")
-    (home / "authkey").chmod(0o640)
-    with pytest.raises(BadRequest, match="is open to other users"):
-        open_key(home / "authkey")
+@pytest.mark.parametrize("spoil", ["gone", "empty", "open", "nonsense"])
+def test_a_file_of_keys_that_is_no_good_changes_nothing(
+    service: Service, settings: Settings, spoil: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = settings.authkey_file
+    with client(service, settings) as c:
+        c.status()
+        match spoil:
+            case "gone":
+                path.unlink()
+            case "empty":
+                path.write_text("")
+            case "open":
+                path.chmod(0o644)
+            case "nonsense":
+                path.write_text("a b c d\n")
+        service.read_again()
+        c.status()
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert record.getMessage().startswith("keys and certificate stay as they were: ")
 
 
-def test_a_key_that_cannot_be_made_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(BadRequest, match=r"cannot (make|read) the authkey [^ ]+: Not a directory"):
-        open_key(tmp_path / "file" / "authkey")
+def test_a_hangup_reads_again_and_a_stop_stops(
+    service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[None] = []
+
+    def read_again(_: Service) -> None:
+        read.append(None)
+        os.kill(os.getpid(), signal.SIGHUP if len(read) < 3 else signal.SIGTERM)
+
+    monkeypatch.setattr(Service, "read_again", read_again)
+    with Signals() as signals:
+        os.kill(os.getpid(), signal.SIGHUP)
+        service.watch(signals)
+        assert signals.received is signal.SIGTERM
+    assert len(read) == 3
 
 
-def test_a_home_that_others_can_enter_is_warned_about(home: Path, caplog: pytest.LogCaptureFixture) -> None:
-    home.mkdir(mode=0o755)
-    open_key(home / "authkey")
-    assert f"{home} is open to other users; chmod 700 {home}" in caplog.text
+def test_a_renewed_certificate_is_taken_while_it_serves(settings: Settings, home: Path) -> None:
+    init(Arguments({}))
+    service = Service(with_(settings, tls=TLSFiles(home / "tls.crt", home / "tls.key")))
+    service.start()
+    try:
+        key, pin = read_key(settings.authkey_file), f"pin:{home}/tls.crt"
+        with Client(service.rpc, key, tls=pin, patience=0) as early:
+            early.status()
+            init(Arguments({"--force": True}))
+            with Client(service.rpc, key, tls=pin, patience=0) as late, pytest.raises(AuthFailed):
+                late.status()
+            service.read_again()
+            with Client(service.rpc, key, tls=pin, patience=0) as late:
+                late.status()
+            early.status()
+            (home / "tls.crt").write_text("nonsense")
+            service.read_again()
+            early.status()
+    finally:
+        service.stop()
+
+
+def test_without_its_certificate_a_manager_with_tls_does_not_start(settings: Settings, home: Path) -> None:
+    """And never falls back to none."""
+    with pytest.raises(BadRequest, match="cannot read the certificate"):
+        Service(with_(settings, tls=TLSFiles(home / "tls.crt", home / "tls.key"))).start()
 
 
 def test_the_process_is_prepared(tmp_path: Path) -> None:

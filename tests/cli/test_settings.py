@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qm.cli.arguments import Arguments
-from qm.cli.settings import Settings
+from qm.cli.settings import Settings, TLSFiles
 from qm.errors import BadRequest
 from qm.wire.address import Address
 
@@ -94,6 +94,37 @@ def test_an_address_that_others_can_reach_is_refused_with_the_reason(host: str, 
     assert f"--{flag} 127.0.0.1:1234, or --insecure-bind" in str(raised.value.hint)
     asked = settings(**{flag: f"{host}:1234", "insecure_bind": True})
     assert getattr(asked, flag) == Address(host.strip("[]"), 1234)
+
+
+def test_with_tls_others_may_reach_the_manager_and_not_the_page(home: Path) -> None:
+    told = settings(rpc="0.0.0.0:1234", tls=True)
+    assert told.rpc == Address("0.0.0.0", 1234)
+    assert told.tls == TLSFiles(home / "tls.crt", home / "tls.key")
+    with pytest.raises(BadRequest, match=r"will not listen on 0\.0\.0\.0:80"):
+        settings(http="0.0.0.0:80", tls=True)
+
+
+def test_without_tls_the_hint_says_how_to_get_it() -> None:
+    with pytest.raises(BadRequest) as caught:
+        settings(rpc="0.0.0.0:1")
+    assert "qmanager tls init, then --tls" in str(caught.value.hint)
+
+
+def test_the_environment_can_turn_tls_on(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QM_TLS", "on")
+    assert settings(rpc="0.0.0.0:1").tls == TLSFiles(home / "tls.crt", home / "tls.key")
+    monkeypatch.setenv("QM_TLS", "off")
+    assert settings().tls is None
+    monkeypatch.setenv("QM_TLS", "1")
+    with pytest.raises(BadRequest, match="QM_TLS is on or off, not '1'"):
+        settings()
+
+
+def test_another_certificate_turns_tls_on_too() -> None:
+    assert settings(tls_cert="a", tls_key="b").tls == TLSFiles(Path("a"), Path("b"))
+    for half in ({"tls_cert": "a"}, {"tls_key": "b"}):
+        with pytest.raises(BadRequest, match="--tls-cert and --tls-key go together"):
+            settings(**half)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "[::1]", ""])

@@ -38,10 +38,41 @@ def test_the_second_signal_ends_the_process_with_its_code(
         assert ended == [code]
 
 
-def test_afterwards_the_handlers_are_as_before() -> None:
-    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+def test_hangups_are_noted_as_often_as_they_come() -> None:
     with Signals() as signals:
-        assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] != before
-    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+        assert not signals.take_hangup()
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert readable(signals) and signals.received is None
+            assert signals.take_hangup()
+            assert not readable(signals) and not signals.take_hangup()
+
+
+def test_a_hangup_does_not_hide_the_signal_to_stop() -> None:
+    with Signals() as signals:
+        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.take_hangup()
+        assert signals.received is signal.SIGTERM
+        assert readable(signals), "it stays so"
+
+
+def test_a_flood_of_hangups_fills_nothing() -> None:
+    with Signals() as signals:
+        for _ in range(70_000):  # more than a pipe holds
+            signals._note(signal.SIGHUP, None)
+        assert signals.take_hangup()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.received is signal.SIGTERM
+
+
+def test_afterwards_the_handlers_are_as_before() -> None:
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    with Signals() as signals:
+        assert [
+            signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+        ] != before
+    assert [signal.getsignal(number) for number in numbers] == before
     with pytest.raises(OSError):
         os.fstat(signals.fileno())

@@ -40,7 +40,7 @@ class Wire:
         make, send = Connection.__init__, Connection.send_frame
 
         def counted(connection: Connection, sock: socket.socket, *rest: Any) -> None:
-            make(connection, _Socket(sock, self._calls), *rest)  # type: ignore[arg-type]
+            make(connection, _Socket(sock, self._calls), *rest)
 
         def send_frame(connection: Connection, frame: bytes, *rest: Any) -> None:
             self._sizes.append(len(frame) + 4)

@@ -23,6 +23,7 @@ import pytest
 from qm.limits import FRAME_MAX
 from qm.wire.auth import HANDSHAKE_DEADLINE
 from qm.wire.codec import Request, encode
+from qm.wire.frames import Stream
 from tests.live.besieged import Besieged, besieged, crowd, ended, many_descriptors, strangers
 from tests.live.groups import allow, count, group_of, join
 from tests.live.stage import eventually
@@ -217,7 +218,7 @@ def _disturbed(manager: Besieged, how: str, times: int) -> list[int]:
     return [int(word) for word in ran.stdout.split()]
 
 
-def _push(sock: socket.socket, data: bytes) -> None:
+def _push(sock: Stream, data: bytes) -> None:
     with suppress(OSError):
         sock.settimeout(30)
         sock.sendall(data)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Thread
 from typing import Any, Final, Protocol
 
 from qm.errors import NotFound
 from qm.manager import QueueManager, Server
+from qm.manager.admission import Admission
 from qm.queue import Queue
 from qm.queue.waiter import Caller, Waiter
 from qm.store.base import Store
@@ -18,6 +19,8 @@ from qm.store.memory import MemoryStore
 from qm.wire.address import Address
 from qm.wire.codec import encode
 from qm.wire.remote import SERIALIZER, Channels
+from qm.wire.roles import Key
+from qm.wire.servertls import ServerTLS
 from qm.wire.verbs import Signature
 from tests.wire.peers import KEY, PATIENCE
 
@@ -83,9 +86,13 @@ _VERBS: Final = ("echo", "many", "hold", "refuse", "blow", "overflow", "park")
 ECHO: Final = {verb: Signature(verb, getattr(EchoVerbs, verb)) for verb in _VERBS}
 
 
-def echo_server(echo: Echo, address: tuple[str, int] = ("127.0.0.1", 0)) -> Server:
-    """A server with one object, listening but not yet serving."""
+def echo_server(
+    echo: Echo, address: tuple[str, int] = ("127.0.0.1", 0), admission: Admission | None = None
+) -> Server:
+    """A server with one object, listening but not yet serving; for peers with `KEY` by default."""
     server = Server({}, address, KEY, SERIALIZER)
+    if admission is not None:
+        server.admit_by(admission)
     server.publish("echo", echo, ECHO)
     return server
 
@@ -118,11 +125,16 @@ class Managed:
 
 
 @contextmanager
-def managed(store: Store | None = None, address: tuple[str, int] = ("127.0.0.1", 0)) -> Iterator[Managed]:
+def managed(
+    store: Store | None = None,
+    address: tuple[str, int] = ("127.0.0.1", 0),
+    keys: bytes | Sequence[Key] = KEY,
+    tls: ServerTLS | None = None,
+) -> Iterator[Managed]:
     """A whole manager over `store`, or over one in memory."""
     own = store or MemoryStore()
     queue = Queue(own)
-    server = QueueManager(address, KEY, queue).get_server()
+    server = QueueManager(address, keys, queue, tls).get_server()
     queue.start()
     try:
         with serving(server):

@@ -69,7 +69,9 @@ class Stage:
         self.comes_up = True
         self.dies_with: int | None = None
         self.refusal: OSError | None = None
-        self.web = WebProcess(Address("127.0.0.1", 8090), HERE, KEY, clock=self.clock, spawn=self.spawn)
+        self.web = WebProcess(
+            Address("127.0.0.1", 8090), HERE, KEY, tls="pin:c", clock=self.clock, spawn=self.spawn
+        )
 
     def spawn(self, config: WebConfig) -> FakeChild:
         if self.refusal is not None:
@@ -109,6 +111,7 @@ def test_it_starts_and_tells_where_it_serves(stage: Stage) -> None:
     assert stage.web.start() == SERVED == stage.web.address
     assert stage.web.serves
     assert stage.configs[0].key == KEY
+    assert stage.configs[0].tls == "pin:c"
     assert stage.configs[0].parent == os.getpid()
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Thread
 from types import SimpleNamespace, TracebackType
+from typing import cast
 
 from qm.wire.address import Address
 from qm.wire.codec import Request, encode
@@ -131,7 +132,7 @@ def rogue(act: Callable[[Peer], None]) -> Iterator[Address]:
                 connection = listener.accept()
             except OSError:
                 return
-            with Peer(connection.sock) as peer:
+            with Peer(cast(socket.socket, connection.sock)) as peer:
                 act(peer)
 
     thread = Thread(target=run)

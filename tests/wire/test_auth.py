@@ -19,13 +19,14 @@ from qm.wire import auth, frames
 from qm.wire.auth import admit, check_key, introduce
 from qm.wire.frames import Connection, WireError
 from qm.wire.remote import Remote
+from qm.wire.roles import Key, Role
 from tests.wire.peers import KEY, OTHER_KEY, Clock, Peer, Script, framed, proof
 
 Side = Callable[[Connection], None]
 
 
 def server(connection: Connection, key: bytes = KEY) -> None:
-    admit(connection, key)
+    admit(connection, [Key("a", Role.CLIENT, key)])
 
 
 def client(connection: Connection, key: bytes = KEY) -> None:
@@ -188,6 +189,56 @@ def test_proofs_are_compared_in_constant_time(stage: Stage, monkeypatch: pytest.
         client(Connection(right))
         admitted.result()
     assert [len(proof) for proof in compared] == [32, 32]
+
+
+@pytest.mark.parametrize("known", [0, 1, 2, None])
+def test_every_key_is_tried_whichever_it_is(known: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long the answer takes must not tell which key it was, nor how many there are before it."""
+    keys = [Key(f"key {number}", Role.CLIENT, bytes([number]) * KEY_MIN) for number in range(3)]
+    tried: list[bytes] = []
+    prove = auth._prove
+
+    def spy(key: bytes, side: bytes, *rest: bytes) -> bytes:
+        if side == b"client":
+            tried.append(key)
+        return prove(key, side, *rest)
+
+    left, right = socket.socketpair()
+    with left, right, ThreadPoolExecutor() as pool:
+        peer = Peer(right)
+        monkeypatch.setattr(auth, "_prove", spy)
+        admitted = pool.submit(admit, Connection(left), keys)
+        challenge = peer.read()[3:]
+        secret = OTHER_KEY if known is None else keys[known].secret
+        peer.send(bytes(32) + proof(secret, b"client", challenge, bytes(32)))
+        if known is None:
+            with pytest.raises(AuthFailed):
+                admitted.result()
+        else:
+            assert admitted.result() == keys[known]
+    assert tried == [key.secret for key in keys]
+
+
+@pytest.mark.parametrize("ours", [b"", b"a" * 32])
+@pytest.mark.parametrize("theirs", [b"", b"a" * 32, b"b" * 32])
+def test_both_must_have_seen_the_same_certificate(ours: bytes, theirs: bytes) -> None:
+    """Row 4."""
+    left, right = socket.socketpair()
+    with left, right, ThreadPoolExecutor() as pool:
+
+        def serve() -> Key:
+            with left:
+                return admit(Connection(left), [Key("a", Role.CLIENT, KEY)], ours)
+
+        admitted = pool.submit(serve)
+        if ours == theirs:
+            introduce(Connection(right), KEY, "somewhere", theirs)
+            assert admitted.result().name == "a"
+            return
+        with pytest.raises(AuthFailed, match="refused the authkey"):
+            introduce(Connection(right), KEY, "somewhere", theirs)
+        with pytest.raises(AuthFailed):
+            admitted.result()
 
 
 @pytest.mark.parametrize("key", [b"", b"x", b"x" * (KEY_MIN - 1)])

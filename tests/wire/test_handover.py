@@ -12,6 +12,7 @@ KEY = bytes(range(32))
 CONFIG = WebConfig(
     rpc=Address("127.0.0.1", 8090),
     authkey=KEY.hex(),
+    tls="pin:/home/tls.crt",
     http=Address("::1", 0),
     log_level="debug",
     log_format="json",

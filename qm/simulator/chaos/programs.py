@@ -17,6 +17,9 @@ from qm.wire.address import Address, parse_address
 #: How a manager is started; tests start others.
 MANAGER: Final = (sys.executable, "-m", "qm.cli.qmanager")
 
+#: Without TLS, whatever the environment says: the proxy must cut where it likes.
+_PLAIN: Final = {"QM_TLS": "off", "QM_TLS_FINGERPRINT": "", "QM_TLS_CA": ""}
+
 #: The title that a pool gives its children.
 _CHILD: Final = b"qmworker: child"
 
@@ -32,7 +35,7 @@ class Program:
         self.name = name
         self._command = list(command)
         self._log = log
-        self._environ = {**os.environ, **environ}
+        self._environ = {**os.environ, **_PLAIN, **environ}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -196,7 +196,7 @@ class Chaos:
     def _client(self) -> Iterator[Client]:
         """A client of the manager itself, past the proxy."""
         address = self._manager.address()
-        with closing(Client(address, read_key(self._folder / "authkey"))) as client:
+        with closing(Client(address, read_key(self._folder / "authkey"), tls="")) as client:
             yield client
 
     def _end(self) -> None:
