@@ -76,7 +76,8 @@ def _rows(
     if group == "ended":
         states = [s.value for s in ENDED if s in query.states]
         wanted = (states * len(ENDED))[: len(ENDED)]  # three parameters, however many states are asked for
-        return connection.run(name, (first, second, *wanted, query.type, limit))
+        extra = (first, second, *wanted, limit)
+        return list(connection.iterate_rows(name, types, extra)) if types else []
     return connection.run(name, (int(first), query.type, limit))
 
 
