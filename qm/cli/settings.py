@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final, Literal, cast
 
@@ -17,9 +18,14 @@ Durability = Literal["full", "relaxed"]
 #: What --http says for no page.
 _OFF: Final = ("off", "none")
 
+#: What QM_SHOW_PAYLOADS says.
+_YES: Final = ("yes", "true", "on", "1")
+_NO: Final = ("no", "false", "off", "0")
+
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """How a manager runs. `http` None: without a page; `ready_file` None: without that file."""
+    """How a manager runs. `http` None: without a page; `ready_file` None: without that file. `hosts` are
+    further names of the page, which shows tasks to other machines only with `show_payloads`."""
 
     rpc: Address
     http: Address | None
@@ -27,6 +33,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     durability: Durability
     authkey_file: Path
     ready_file: Path | None = None
+    hosts: tuple[str, ...] = ()
+    show_payloads: bool = False
     log_level: str = "info"
     log_format: str = "text"
 
@@ -47,6 +55,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             durability=_durability(arguments),
             authkey_file=arguments.path("--authkey-file") or environment.authkey_file(),
             ready_file=arguments.path("--ready-file"),
+            hosts=_hosts(arguments.text("--hosts") or environment.hosts()),
+            show_payloads=arguments.has("--show-payloads") or _is_yes(environment.show_payloads()),
             log_level=arguments.text("--log-level") or environment.log_level(),
             log_format=arguments.text("--log-format") or environment.log_format(),
         )
@@ -59,6 +69,24 @@ def refuse_open(address: Address, flag: str) -> None:
             f"will not listen on {address}: without TLS, everybody on the way can read and change the tasks",
             hint=f"{flag} 127.0.0.1:{address.port}, or --insecure-bind where you trust the whole network",
         )
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    names = tuple(name for name in (part.strip() for part in text.split(",")) if name)
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,253}", name):
+            raise BadRequest(
+                f"--hosts has names as tasks.example.org, by commas, not {name[:80]!r}",
+                hint="without a scheme and a port",
+            )
+    return names
+
+
+def _is_yes(text: str) -> bool:
+    word = text.lower()
+    if word not in (*_YES, *_NO):
+        raise BadRequest(f"QM_SHOW_PAYLOADS is yes or no, not {text[:80]!r}")
+    return word in _YES
 
 
 def _durability(arguments: Arguments) -> Durability:

@@ -9,10 +9,11 @@ from wsgiref.types import WSGIApplication
 import pytest
 
 from qm.errors import AuthFailed
+from qm.messages import ListQuery, PackedPage
 from qm.task import Failure
 from qm.web.app import build
 from qm.web.guard import HEADERS
-from qm.web.reader import DONE_SHOWN, Reader, Snapshot
+from qm.web.reader import DONE_SHOWN, Reader, Snapshot, Story
 from qm.wire.address import Address
 from qm.wire.remote import Remote
 from tests.web.calling import KEY, Manager, call, running_manager
@@ -37,15 +38,29 @@ HOSTILE = (
 class Broken:
     """A source with a bug."""
 
-    def read(self) -> Snapshot:
+    def read(self, max_age: float = 0.0) -> Snapshot:
+        raise ZeroDivisionError("a secret in a message")
+
+    def list(self, query: ListQuery) -> PackedPage:
+        raise ZeroDivisionError("a secret in a message")
+
+    def task(self, id: str, before: int | None = None) -> Story:
         raise ZeroDivisionError("a secret in a message")
 
 
 class Refused:
     """A source with the wrong key."""
 
-    def read(self) -> Snapshot:
-        raise AuthFailed("the manager at 10.0.0.7:8090 refused the authkey", hint="use that manager's key")
+    refusal = AuthFailed("the manager at 10.0.0.7:8090 refused the authkey", hint="use that manager's key")
+
+    def read(self, max_age: float = 0.0) -> Snapshot:
+        raise self.refusal
+
+    def list(self, query: ListQuery) -> PackedPage:
+        raise self.refusal
+
+    def task(self, id: str, before: int | None = None) -> Story:
+        raise self.refusal
 
 
 def page_of(manager: Manager, address: Address = LOOPBACK, show_payloads: bool = False) -> WSGIApplication:
@@ -109,7 +124,7 @@ def test_no_text_of_a_task_can_leave_its_cell(manager: Manager, text: str) -> No
     assert len(answer.lines) == len(answer.text.split("\n")) - 1 == 6 + 1 + 3
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", answer.text)
     assert max(map(len, answer.lines)) < 200
-    assert set(answer.headers) == {name for name, _ in HEADERS} | {"Content-Type", "Content-Length"}
+    assert set(answer.headers) == {name for name, _ in HEADERS} | {"Content-Type", "Content-Length", "Vary"}
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 

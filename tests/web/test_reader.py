@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from qm.errors import TimedOut, Unreachable
-from qm.messages import Page
+from qm.messages import Page, Status
 from qm.testing import FakeClock
 from qm.web.reader import LOOK_TIMEOUT, Reader
 from qm.wire.remote import Remote
@@ -20,9 +20,28 @@ from tests.web.calling import Manager
 class Scripted:
     """Stands in for a `Remote` whose manager answers when the test says so."""
 
-    def __init__(self, status: Callable[[], Any]) -> None:
-        self.status = status
+    def __init__(self, answer: Callable[[], str]) -> None:
+        self.answer = answer
         self.looks = 0
+        self.ended = 0
+        self.started = 0.0
+
+    def status(self) -> Status:
+        """A status that names what `answer` gives as its version."""
+        return Status(
+            wait=0,
+            progress=0,
+            done=0,
+            states={},
+            types={},
+            workers=[],
+            unserved=[],
+            now=0.0,
+            started=self.started,
+            version=self.answer(),
+            store="memory",
+            ended=self.ended,
+        )
 
     def queue(self) -> Scripted:
         return self
@@ -77,7 +96,7 @@ def test_viewers_at_the_same_time_share_one_look() -> None:
         thread.join(10)
     # a viewer that came after the answer looked anew, but never two at once
     assert len(answers) == 1 and len(more) == 20
-    assert answers[0].status == "status"
+    assert answers[0].status.version == "status"
     assert frozen.calls <= 21
 
 
@@ -110,8 +129,8 @@ def test_after_a_frozen_manager_thawed_the_page_is_fresh() -> None:
     assert frozen.asked.wait(10)
     frozen.thawed.set()
     waiting[0].join(10)
-    scripted.status = lambda: "newer"
-    assert cast(str, reader.read().status) == "newer"
+    scripted.answer = lambda: "newer"
+    assert reader.read().status.version == "newer"
 
 
 def test_each_viewer_after_the_other_sees_the_newest(manager: Manager) -> None:
@@ -140,4 +159,4 @@ def test_a_thread_that_cannot_be_started_does_not_block_later_looks(monkeypatch:
         broken.setattr(threading.Thread, "start", refuse)
         with pytest.raises(RuntimeError, match="no thread"):
             reader.read()
-    assert cast(str, reader.read().status) == "status"
+    assert reader.read().status.version == "status"
