@@ -32,9 +32,10 @@ _MAX_AGE: Final = 0.5
 class Api:
     """What the routes below /api answer."""
 
-    def __init__(self, source: Source, show_payloads: bool) -> None:
+    def __init__(self, source: Source, show_payloads: bool, rpc: str | None = None) -> None:
         self._source = source
         self._show_payloads = show_payloads
+        self._rpc = rpc
 
     def add_to(self, app: Any) -> None:
         """Its routes."""
@@ -46,7 +47,7 @@ class Api:
         """How things stand."""
         parameters.none(bottle.request.query_string)
         snapshot = self._source.read(_MAX_AGE)
-        body, essence = dated(overview(snapshot, self._show_payloads), snapshot.status.now)
+        body, essence = dated(overview(snapshot, self._show_payloads, self._rpc), snapshot.status.now)
         return tagged(body, JSON, essence)
 
     def tasks(self) -> Any:

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 from wsgiref.types import WSGIApplication
 
 import bottle
 
+from qm import environment
 from qm.errors import Draining, QueueError
 from qm.web.answers import PLAIN, answer, json, plain, tagged, trouble_plain, wants_html
 from qm.web.api import Api
@@ -27,14 +28,23 @@ from qm.wire.address import Address
 
 _log = logging.getLogger(__name__)
 
+#: Where a manager is by default: commands need not name it.
+_USUAL: Final = Address("127.0.0.1", environment.RPC_PORT)
+
 
 def build(
-    source: Source, address: Address, *, hosts: Iterable[str] = (), show_payloads: bool = False
+    source: Source,
+    address: Address,
+    *,
+    hosts: Iterable[str] = (),
+    show_payloads: bool = False,
+    rpc: Address | None = None,
 ) -> WSGIApplication:
     """The application for a server at `address`, guarded.
 
     While there is no login, inputs and outputs are for this machine alone, unless `show_payloads`. `hosts`
-    are names in the Host header that are ours, beside those that the address itself makes ours.
+    are names in the Host header that are ours, beside those that the address itself makes ours. `rpc` is the
+    manager's address, for the commands that the page tells.
     """
     shows = show_payloads or address.is_loopback
     pages = Pages(source, shows)
@@ -45,7 +55,7 @@ def build(
     app.get("/static/<name:path>", callback=pages.static)
     app.get("/healthz", callback=pages.healthz)
     app.get("/readyz", callback=pages.readyz)
-    Api(source, shows).add_to(app)
+    Api(source, shows, None if rpc in (None, _USUAL) else str(rpc)).add_to(app)
     return Guard(app, Hosts(address, hosts))
 
 

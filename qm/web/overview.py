@@ -49,6 +49,8 @@ class Overview(Struct, frozen=True, kw_only=True):
     started: float
     draining: bool
     shows_payloads: bool
+    #: Where clients and workers connect, if it is not the default; None too where it is not shown.
+    rpc: str | None
     wait: int
     progress: int
     done: int
@@ -63,7 +65,7 @@ class Overview(Struct, frozen=True, kw_only=True):
     tasks: list[Row] | None
 
 
-def overview(snapshot: Snapshot, show_payloads: bool) -> Overview:
+def overview(snapshot: Snapshot, show_payloads: bool, rpc: str | None = None) -> Overview:
     """Without `show_payloads` it has counts and types only: no ids, inputs, outputs, errors or workers."""
     status = snapshot.status
     return Overview(
@@ -72,6 +74,7 @@ def overview(snapshot: Snapshot, show_payloads: bool) -> Overview:
         started=status.started,
         draining=status.draining,
         shows_payloads=show_payloads,
+        rpc=rpc if show_payloads else None,
         wait=status.wait,
         progress=status.progress,
         done=status.done,

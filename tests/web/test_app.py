@@ -9,14 +9,13 @@ from wsgiref.types import WSGIApplication
 import pytest
 
 from qm.errors import AuthFailed
-from qm.messages import ListQuery, PackedPage
 from qm.task import Failure
 from qm.web.app import build
 from qm.web.guard import HEADERS
-from qm.web.reader import DONE_SHOWN, Reader, Snapshot, Story
+from qm.web.reader import DONE_SHOWN, Reader
 from qm.wire.address import Address
 from qm.wire.remote import Remote
-from tests.web.calling import KEY, Manager, call, running_manager
+from tests.web.calling import KEY, Manager, Raising, call, running_manager
 
 LOOPBACK = Address("127.0.0.1", 8080)
 ANYWHERE = Address("0.0.0.0", 8080)
@@ -35,32 +34,11 @@ HOSTILE = (
 )
 
 
-class Broken:
-    """A source with a bug."""
-
-    def read(self, max_age: float = 0.0) -> Snapshot:
-        raise ZeroDivisionError("a secret in a message")
-
-    def list(self, query: ListQuery) -> PackedPage:
-        raise ZeroDivisionError("a secret in a message")
-
-    def task(self, id: str, before: int | None = None) -> Story:
-        raise ZeroDivisionError("a secret in a message")
-
-
-class Refused:
-    """A source with the wrong key."""
-
-    refusal = AuthFailed("the manager at 10.0.0.7:8090 refused the authkey", hint="use that manager's key")
-
-    def read(self, max_age: float = 0.0) -> Snapshot:
-        raise self.refusal
-
-    def list(self, query: ListQuery) -> PackedPage:
-        raise self.refusal
-
-    def task(self, id: str, before: int | None = None) -> Story:
-        raise self.refusal
+#: A source with a bug, and one with the wrong key.
+BROKEN = Raising(ZeroDivisionError("a secret in a message"))
+REFUSED = Raising(
+    AuthFailed("the manager at 10.0.0.7:8090 refused the authkey", hint="use that manager's key")
+)
 
 
 def page_of(manager: Manager, address: Address = LOOPBACK, show_payloads: bool = False) -> WSGIApplication:
@@ -218,7 +196,7 @@ def test_head_answers_as_get_without_the_body(manager: Manager, path: str) -> No
         (404, away, "/nope", "GET", "localhost"),
         (405, away, "/", "POST", "localhost"),
         (421, away, "/", "GET", "evil.example"),
-        (500, lambda: build(Broken(), LOOPBACK), "/", "GET", "localhost"),
+        (500, lambda: build(BROKEN, LOOPBACK), "/", "GET", "localhost"),
         (503, away, "/", "GET", "localhost"),
     ],
 )
@@ -261,7 +239,7 @@ def test_other_machines_see_tasks_where_somebody_allowed_it(manager: Manager) ->
 
 
 def test_other_machines_do_not_learn_where_the_manager_is() -> None:
-    answer = call(build(Refused(), ANYWHERE), host="10.1.2.3")
+    answer = call(build(REFUSED, ANYWHERE), host="10.1.2.3")
     assert answer.status == 503
     assert "10.0.0.7" not in answer.text
     assert answer.lines[0] == "503 Service Unavailable: the manager is away"
@@ -269,7 +247,7 @@ def test_other_machines_do_not_learn_where_the_manager_is() -> None:
 
 def test_a_bug_is_logged_under_a_mark_and_not_shown(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
-        answer = call(build(Broken(), LOOPBACK))
+        answer = call(build(BROKEN, LOOPBACK))
     assert answer.status == 500
     mark = re.search(r"under ([0-9a-f]{8})$", answer.text.strip())
     assert mark and mark[1] in caplog.text
