@@ -31,9 +31,12 @@ export function table(label, heads, body) {
   return h("div", { class: "sheet" }, h("table", { "aria-label": label }, h("thead", {}, h("tr", {}, row)), body));
 }
 
-export const TASK_HEADS = [["Task"], ["State"], ["Input"], ["Output or error"], ["Took", "number"], ["Ended", "number"]];
+/** The heads of a table of tasks; `when` says what its last column tells. */
+export function taskHeads(when = "Ended") {
+  return [["Task"], ["State"], ["Input"], ["Output or error"], ["Took", "number"], [when, "number"]];
+}
 
-/** A task as a row of a table with TASK_HEADS. It does not change: an ended task is ended. */
+/** A task as a row under `taskHeads`. It does not change: an ended task is ended. */
 export function taskRow(task) {
   const took = task.ended != null && task.started != null ? duration(task.ended - task.started) : "–";
   return h("tr", {},
@@ -57,6 +60,6 @@ function short(id) {
 }
 
 function outcome(task) {
-  if (task.outcome == null) return task.note ?? "";
+  if (task.outcome == null) return [task.progress != null && `${Math.round(task.progress * 100)} %`, task.note].filter(Boolean).join(" ");
   return task.outcome.startsWith(`${task.state}: `) ? task.outcome.slice(task.state.length + 2) : task.outcome;
 }

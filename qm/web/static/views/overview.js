@@ -3,7 +3,7 @@
 import { fill, h, keep, say } from "../dom.js";
 import { Feed } from "../feed.js";
 import { many, number, rate } from "../format.js";
-import { TASK_HEADS, command, count, empty, section, table, taskRow } from "../parts.js";
+import { command, count, empty, section, table, taskHeads, taskRow } from "../parts.js";
 import { toTasks } from "../route.js";
 import { note, sparkline } from "../sparkline.js";
 import { since } from "../time.js";
@@ -87,7 +87,7 @@ function warnings(data) {
 /** The tasks that ended last. */
 function finished() {
   const body = h("tbody");
-  const list = table("Tasks that ended last", TASK_HEADS, body);
+  const list = table("Tasks that ended last", taskHeads(), body);
   const place = h("div", {}, h("p", { class: "detail" }, "Reading …"));
   const node = section("Ended last", place);
   let shown = "";

@@ -2,7 +2,7 @@
 
 import { fill, h, keep, say } from "../dom.js";
 import { Feed, ask } from "../feed.js";
-import { TASK_HEADS, empty, table, taskRow } from "../parts.js";
+import { empty, table, taskHeads, taskRow } from "../parts.js";
 import { toTasks } from "../route.js";
 
 const STATES = [["all", "All ended"], ["done", "Done"], ["failed", "Failed"], ["cancelled", "Cancelled"], ["running", "Running"]];
@@ -18,9 +18,10 @@ class List {
   #type;
   #body = h("tbody");
   #place = h("div", {}, h("p", { class: "detail" }, "Reading …"));
-  #foot = h("div", { class: "more" });
-  #more = h("button", { type: "button", onclick: () => this.#load() }, "Load more");
+  #more = h("button", { type: "button", hidden: true, onclick: () => this.#load() }, "Load more");
+  #newest = h("button", { type: "button", hidden: true, onclick: () => this.#follow() }, "Back to the newest");
   #status = h("p", { class: "detail", role: "status" });
+  #foot = h("div", { class: "more" }, this.#more, this.#newest, this.#status);
   #feed = null;
   #tasks = [];
   #next = null;
@@ -70,15 +71,12 @@ class List {
     const kind = this.#tasks.length ? "list" : "empty";
     if (kind !== this.#shown) {
       this.#shown = kind;
-      fill(this.#place, kind === "list" ? table("Tasks", TASK_HEADS, this.#body) : nothing(this.#state, this.#type));
+      const heads = taskHeads(this.#state === "running" ? "Started" : "Ended");
+      fill(this.#place, kind === "list" ? table("Tasks", heads, this.#body) : nothing(this.#state, this.#type));
     }
-    const newest = h("button", { type: "button", onclick: () => { fill(this.#foot); this.#follow(); } }, "Back to the newest");
-    if (this.#more.isConnected && !still) return this.#more.hidden = !next, undefined;
     this.#more.hidden = !next;
+    this.#newest.hidden = !still;
     say(this.#status, still ? `${this.#tasks.length} tasks are shown; newer ones are not added meanwhile.` : "");
-    fill(this.#foot, this.#more, still && newest, this.#status);
-    if (still && next) this.#more.focus();
-    return undefined;
   }
 
   #refuse(error) {
