@@ -22,8 +22,8 @@ Options:
                        then read the tasks and change them: only where you trust the whole network.
   --show-payloads      Show tasks, with their inputs and outputs, to other machines too: the page has no
                        login yet (QM_SHOW_PAYLOADS=yes). Without it they see counts and types.
-  --hosts NAMES        More names under which the page is called, by commas: tasks.example.org
-                       (QM_HOSTS). A request for any other is refused.
+  --hosts NAMES        More names of the page, by commas: tasks.example.org (QM_HOSTS). A request for
+                       any other is refused; for these, too, tasks show only with --show-payloads.
   --authkey-file FILE  The key that clients and workers must know; made at the first start
                        (QM_AUTHKEY_FILE, default authkey in QM_HOME or ~/.qmanager).
   --ready-file FILE    Write a file once everything serves, with a line "rpc HOST:PORT" and, if there

@@ -43,10 +43,12 @@ def build(
     """The application for a server at `address`, guarded.
 
     While there is no login, inputs and outputs are for this machine alone, unless `show_payloads`. `hosts`
-    are names in the Host header that are ours, beside those that the address itself makes ours. `rpc` is the
-    manager's address, for the commands that the page tells.
+    are names in the Host header that are ours, beside those that the address itself makes ours; whoever gives
+    some has others look on, through a proxy for example. `rpc` is the manager's address, for the commands
+    that the page tells.
     """
-    shows = show_payloads or address.is_loopback
+    hosts = tuple(hosts)
+    shows = show_payloads or (address.is_loopback and not hosts)
     pages = Pages(source, shows)
     app = bottle.Bottle()
     app.catchall = False  # the guard has one answer to all that is unexpected

@@ -238,6 +238,16 @@ def test_other_machines_see_tasks_where_somebody_allowed_it(manager: Manager) ->
     assert "the output" in call(page_of(manager, ANYWHERE, show_payloads=True), host="10.1.2.3").text
 
 
+def test_a_page_with_a_name_for_others_hides_tasks_even_on_loopback(manager: Manager) -> None:
+    """A proxy on this machine asks from loopback, for anybody."""
+    manager.finish("the input", "the output")
+    reader = Reader(manager.remote)
+    for show, seen in ((False, False), (True, True)):
+        app = build(reader, LOOPBACK, hosts=["tasks.example.org"], show_payloads=show)
+        for host in ("tasks.example.org", "localhost"):
+            assert ("the output" in call(app, host=host).text) is seen
+
+
 def test_other_machines_do_not_learn_where_the_manager_is() -> None:
     answer = call(build(REFUSED, ANYWHERE), host="10.1.2.3")
     assert answer.status == 503
