@@ -74,6 +74,16 @@ def durability() -> str:
     return os.environ.get("QM_DURABILITY") or "full"
 
 
+def hosts() -> str:
+    """Names in the Host header that are the page's, by commas: QM_HOSTS, else none beside its own."""
+    return os.environ.get("QM_HOSTS") or ""
+
+
+def show_payloads() -> str:
+    """Whether the page shows tasks to other machines: QM_SHOW_PAYLOADS, else no."""
+    return os.environ.get("QM_SHOW_PAYLOADS") or "no"
+
+
 def log_level(default: str = "info") -> str:
     """What is logged: QM_LOG_LEVEL, else what the program logs by default."""
     return os.environ.get("QM_LOG_LEVEL") or default

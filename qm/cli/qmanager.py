@@ -31,10 +31,13 @@ Options:
   --tls-key FILE       its private key.
   --insecure-bind      Listen on other addresses than this machine's own. Everybody on the way can
                        then read the tasks and change them: only where you trust the whole network.
+  --show-payloads      Show tasks, with their inputs and outputs, to other machines too: the page has no
+                       login yet (QM_SHOW_PAYLOADS=yes). Without it they see counts and types.
+  --hosts NAMES        More names of this host, by commas: tasks.example.org (QM_HOSTS). The page refuses
+                       requests for any other, and shows tasks for these only with --show-payloads; tls
+                       init writes them, or addresses, into the certificate.
   --authkey-file FILE  The keys of clients and workers; made with one at the first start
                        (QM_AUTHKEY_FILE, default authkey in QM_HOME or ~/.qmanager).
-  --hosts NAMES        Names and addresses by which clients call this host, with commas between them;
-                       this machine's name and localhost are among them anyway.
   --force              In place of what is there.
   --role ROLE          client: adds tasks and reads them; worker: runs them; operator: everything.
   --ready-file FILE    Write a file once everything serves, with a line "rpc HOST:PORT" and, if there

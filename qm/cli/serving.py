@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 import threading
+from contextlib import ExitStack
 from multiprocessing.connection import wait
 from typing import Final
 
@@ -113,21 +114,24 @@ class Service:
         _log.info("read the keys again: %s", ", ".join(f"{key.name} ({key.role})" for key in admission.keys))
 
     def stop(self) -> None:
-        """Lets the calls under way be answered, closes the store, ends the web process. Twice is fine."""
-        if self._ready and self._settings.ready_file is not None:
-            self._settings.ready_file.unlink(missing_ok=True)
-        if self._queue is not None:
-            self._queue.drain()
-        if self._server is not None and self._serving is not None:
-            self._server.stop()
-            self._serving.join()
-        if self._store is not None:
-            self._store.close()
-        if self._web is not None:
-            self._web.stop()
-        if self._ready:
-            _log.info("stopped")
-        self._ready = False
+        """Lets the calls under way be answered, closes the store, and ends the web process last: from the
+        first step on it says at /readyz that we are not ready. A step that fails keeps none of the others
+        from being taken. Twice is fine."""
+        with ExitStack() as steps:  # the last one entered is the first one taken
+            if self._ready:
+                steps.callback(_log.info, "stopped")
+            if self._web is not None:
+                steps.callback(self._web.stop)
+            if self._store is not None:
+                steps.callback(self._store.close)
+            if self._server is not None and self._serving is not None:
+                steps.callback(self._serving.join)
+                steps.callback(self._server.stop)
+            if self._queue is not None:
+                steps.callback(self._queue.drain)
+            if self._ready and self._settings.ready_file is not None:
+                steps.callback(self._settings.ready_file.unlink, missing_ok=True)
+            self._ready = False
 
     def _open_store(self) -> None:
         url, durability = self._settings.store, self._settings.durability
@@ -175,6 +179,8 @@ class Service:
             tls=self._credentials.web_tls,
             log_level=settings.log_level,
             log_format=settings.log_format,
+            hosts=settings.hosts,
+            show_payloads=settings.show_payloads,
         )
         try:
             web.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, cast
 
@@ -17,6 +18,10 @@ Durability = Literal["full", "relaxed"]
 #: What --http says for no page.
 _OFF: Final = ("off", "none")
 
+#: What QM_SHOW_PAYLOADS says.
+_YES: Final = ("yes", "true", "on", "1")
+_NO: Final = ("no", "false", "off", "0")
+
 
 class TLSFiles(NamedTuple):
     """Where the manager's certificate and its private key are."""
@@ -26,7 +31,8 @@ class TLSFiles(NamedTuple):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """How a manager runs. `http`, `tls` or `ready_file` None: without a page, TLS, that file."""
+    """How a manager runs. `http`, `tls` or `ready_file` None: without a page, TLS, that file. `hosts` are
+    further names of the page, which shows tasks to other machines only with `show_payloads`."""
 
     rpc: Address
     http: Address | None
@@ -35,6 +41,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     authkey_file: Path
     tls: TLSFiles | None = None
     ready_file: Path | None = None
+    hosts: tuple[str, ...] = ()
+    show_payloads: bool = False
     log_level: str = "info"
     log_format: str = "text"
 
@@ -58,6 +66,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             authkey_file=arguments.path("--authkey-file") or environment.authkey_file(),
             tls=tls,
             ready_file=arguments.path("--ready-file"),
+            hosts=_hosts(arguments.text("--hosts") or environment.hosts()),
+            show_payloads=arguments.has("--show-payloads") or _is_yes(environment.show_payloads()),
             log_level=arguments.text("--log-level") or environment.log_level(),
             log_format=arguments.text("--log-format") or environment.log_format(),
         )
@@ -82,6 +92,24 @@ def _tls(arguments: Arguments) -> TLSFiles | None:
     if arguments.has("--tls") or environment.tls_on():
         return TLSFiles(environment.tls_certificate(), environment.tls_key())
     return None
+
+
+def _hosts(text: str) -> tuple[str, ...]:
+    names = tuple(name for name in (part.strip() for part in text.split(",")) if name)
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,253}", name):
+            raise BadRequest(
+                f"--hosts has names as tasks.example.org, by commas, not {name[:80]!r}",
+                hint="without a scheme and a port",
+            )
+    return names
+
+
+def _is_yes(text: str) -> bool:
+    word = text.lower()
+    if word not in (*_YES, *_NO):
+        raise BadRequest(f"QM_SHOW_PAYLOADS is yes or no, not {text[:80]!r}")
+    return word in _YES
 
 
 def _durability(arguments: Arguments) -> Durability:

@@ -24,4 +24,6 @@ def status(core: Core) -> Status:
         started=core.started,
         version=__version__,
         store=core.store.kind,
+        ended=core.endings.told,
+        draining=core.draining,
     )

@@ -101,6 +101,8 @@ class Endings:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._watches: dict[str, dict[Watch, None]] = {}
+        #: How many tasks have ended so far, waited for or not.
+        self.told = 0
 
     def __len__(self) -> int:
         """How many tasks somebody waits for."""
@@ -127,9 +129,10 @@ class Endings:
             for id_ in ids:
                 self._drop(id_, watch)
 
-    def tell(self, ids: Iterable[str]) -> None:
+    def tell(self, ids: Sequence[str]) -> None:
         """These tasks have ended: wakes the calls that wait for nothing else."""
         with self._lock:
+            self.told += len(ids)
             for id_ in ids:
                 for watch in self._watches.pop(id_, ()):
                     watch.pending.discard(id_)

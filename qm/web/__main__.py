@@ -54,7 +54,7 @@ def main() -> int:
 
 def _serve(config: WebConfig) -> int:
     reader = Reader(Remote(config.rpc, config.key, config.tls))
-    app = build(reader, config.http, hosts=config.hosts, show_payloads=config.show_payloads)
+    app = build(reader, config.http, hosts=config.hosts, show_payloads=config.show_payloads, rpc=config.rpc)
     try:
         server = Server(app, config.http)
     except OSError as error:

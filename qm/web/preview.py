@@ -13,10 +13,13 @@ import msgspec
 
 from qm.limits import PREVIEW_MAX
 from qm.payload import unopened, unpack, unpack_failure
-from qm.task import PackedTask, State
+from qm.task import Failure, PackedTask, State
 
 #: Deeper values are not decoded: the decoder recurses, and a thread's stack may be small.
 DEPTH_MAX: Final = 32
+
+#: Bytes that are decoded of a payload which has a page to itself; looking at its depth takes milliseconds.
+_FULL_MAX: Final = 32 * 1024
 
 #: Bytes shown of what is not decoded.
 _HEX_SHOWN: Final = 16
@@ -28,15 +31,25 @@ _SIZES: Final = dict(zip(range(0xCA, 0xD9), (5, 9, 2, 3, 5, 9, 2, 3, 5, 9, 3, 4,
 _EXTENSIONS: Final = (0xC7, 0xC8, 0xC9)
 
 
-def show_input(task: PackedTask) -> str:
-    """The task's input."""
-    return _show(task.input, task.input_size)
+def show_input(task: PackedTask, full: bool = False) -> str:
+    """The task's input; `full`: with more of its items than fit into a cell."""
+    return _show(task.input, task.input_size, full)
+
+
+def show_output(task: PackedTask, full: bool = False) -> str:
+    """A done task's output."""
+    return _show(task.output or b"", task.output_size, full)
+
+
+def show_error(packed: bytes) -> Failure:
+    """What went wrong in an attempt; of what cannot be read, the first bytes."""
+    return Failure("Unreadable", _hex(packed)) if is_deep(packed) else unpack_failure(packed)
 
 
 def show_outcome(task: PackedTask) -> str:
     """What became of an ended task: its output, or why it has none."""
     if task.state is State.DONE:
-        return _show(task.output or b"", task.output_size)
+        return show_output(task)
     if not task.error:
         return f"{task.state.value}: {task.reason}" if task.reason else task.state.value
     reason = f" ({task.reason})" if task.reason else ""
@@ -86,8 +99,8 @@ def _number(packed: bytes, at: int, width: int) -> int:
     return int.from_bytes(packed[at : at + width], "big")
 
 
-def _show(packed: bytes, size: int) -> str:
-    if size > len(packed) or len(packed) > PREVIEW_MAX:
+def _show(packed: bytes, size: int, full: bool = False) -> str:
+    if size > len(packed) or len(packed) > (_FULL_MAX if full else PREVIEW_MAX):
         return f"({max(size, len(packed)):,} bytes)"
     if (sealed := unopened(packed)) is not None:
         return str(sealed)
@@ -95,7 +108,7 @@ def _show(packed: bytes, size: int) -> str:
         return _hex(packed)
     try:
         value = unpack(packed)
-        return value if isinstance(value, str) else _short.repr(value)
+        return value if isinstance(value, str) else (_long if full else _short).repr(value)
     except Exception:  # whatever somebody packed, the page goes on
         return _hex(packed)
 
@@ -119,3 +132,8 @@ _short = _Repr()
 _short.maxlevel = 4
 _short.maxdict = _short.maxlist = _short.maxtuple = 8
 _short.maxstring = _short.maxlong = _short.maxother = 60
+
+_long = reprlib.Repr()
+_long.maxlevel = DEPTH_MAX
+_long.maxdict = _long.maxlist = _long.maxtuple = 100
+_long.maxstring = _long.maxlong = _long.maxother = 1000

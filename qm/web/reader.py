@@ -1,81 +1,88 @@
-"""One look at the queue for all viewers at once.
+"""What the page knows of the queue, for all viewers at once.
 
-A page must neither hang with the manager nor press it: at most one look is under way, whoever asks meanwhile
-shares it, and nobody waits for one that takes too long already. So fifty viewers cost the queue as much as
-one, and a frozen manager leaves the server's threads free.
+Fifty viewers cost the queue as much as one: see `qm.web.looks`; and a look at how things stand serves all who
+come in the next half second.
 """
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import Future
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from qm.client.patience import Patience
 from qm.clock import Clock, SystemClock
-from qm.errors import TimedOut
-from qm.messages import Status
-from qm.task import PackedTask
+from qm.errors import NotFound
+from qm.messages import ListQuery, PackedPage, Status
+from qm.task import PackedAttempt, PackedTask
+from qm.web.looks import LOOK_TIMEOUT, Looks
+from qm.web.rate import Rate
 from qm.wire.remote import Remote
+
+__all__ = ["DONE_SHOWN", "LOOK_TIMEOUT", "PATIENCE", "Reader", "Snapshot", "Story"]
 
 #: Seconds that a manager which restarts is waited for.
 PATIENCE: Final = 1.0
-
-#: Seconds after its start for which a look is waited for; longer than the patience, which has better words.
-LOOK_TIMEOUT: Final = 2.0
 
 #: Tasks of the done list that are shown.
 DONE_SHOWN: Final = 50
 
 
 class Snapshot(NamedTuple):
-    """The queue at one moment; `done` has the newest ended tasks, payloads over 4 KiB left out."""
+    """The queue at one moment; `done` has the newest ended tasks, payloads over 4 KiB left out. `rate` is how
+    many tasks end per second now, None where that is not known yet."""
 
     status: Status
     done: list[PackedTask]
+    rate: float | None = None
 
 
-class _Look(NamedTuple):
-    result: Future[Snapshot]
-    deadline: float
+class Story(NamedTuple):
+    """A task, and its attempts that have ended, newest first."""
+
+    task: PackedTask
+    attempts: Sequence[PackedAttempt]
 
 
 class Reader:
-    """Reads the queue through proxies. Thread-safe."""
+    """Reads the queue through proxies. Thread-safe.
+
+    All of it raises `Unreachable`, `AuthFailed`, `Draining`, and `TimedOut` where the manager takes too long.
+    """
 
     def __init__(self, remote: Remote, patience: float = PATIENCE, clock: Clock | None = None) -> None:
         self._queue = remote.queue()
         self._done = remote.done()
         self._patience = Patience(patience)
         self._clock = clock or SystemClock()
-        self._lock = threading.Lock()
-        self._look: _Look | None = None
+        self._looks = Looks(self._clock)
+        self._rate = Rate()
+        self._last: tuple[float, Snapshot] | None = None
 
-    def read(self) -> Snapshot:
-        """The queue as it is now, or was while this call waited.
+    def read(self, max_age: float = 0.0) -> Snapshot:
+        """The queue as it is now, or was while this call waited, or at most `max_age` seconds before."""
+        last = self._last
+        if last is not None and max_age > 0 and self._clock.monotonic() - last[0] <= max_age:
+            return last[1]
+        return self._looks.share("status", lambda: self._patience.call(self._look))
 
-        Raises `Unreachable`, `AuthFailed`, `Draining`, and `TimedOut` where the manager takes too long.
-        """
-        look = self._current()
-        try:
-            return look.result.result(max(0.0, look.deadline - self._clock.monotonic()))
-        except TimeoutError:
-            raise TimedOut("the manager does not answer", hint="it may be stopped, or very busy") from None
+    def list(self, query: ListQuery) -> PackedPage:
+        """A page of tasks. Raises `BadRequest` for a cursor that no list gave."""
+        return self._looks.share(query, lambda: self._patience.call(lambda: self._queue.list(query)))
 
-    def _current(self) -> _Look:
-        """The look under way, or a new one."""
-        with self._lock:
-            if self._look is None or self._look.result.done():
-                look = _Look(Future(), self._clock.monotonic() + LOOK_TIMEOUT)
-                threading.Thread(target=self._go, args=(look.result,), name="look", daemon=True).start()
-                self._look = look
-            return self._look
+    def task(self, id: str, before: int | None = None) -> Story:
+        """A task, and its attempts, those with numbers below `before` if given. Raises `NotFound`."""
+        return self._looks.share((id, before), lambda: self._patience.call(lambda: self._tell(id, before)))
 
-    def _go(self, result: Future[Snapshot]) -> None:
-        try:
-            result.set_result(self._patience.call(self._fetch))
-        except BaseException as error:  # it belongs to those who wait
-            result.set_exception(error)
+    def _look(self) -> Snapshot:
+        status = self._queue.status()
+        at = self._clock.monotonic()
+        done = self._done.list(limit=DONE_SHOWN).tasks
+        snapshot = Snapshot(status, done, self._rate.note(at, status.started, status.ended))
+        self._last = at, snapshot
+        return snapshot
 
-    def _fetch(self) -> Snapshot:
-        return Snapshot(self._queue.status(), self._done.list(limit=DONE_SHOWN).tasks)
+    def _tell(self, id: str, before: int | None) -> Story:
+        found = self._queue.get([id]).tasks
+        if not found:
+            raise NotFound(f"there is no task {id}", hint="it was forgotten, or never added")
+        return Story(found[0], self._queue.attempts(id, before))

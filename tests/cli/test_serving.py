@@ -73,6 +73,24 @@ def test_stopped_it_serves_no_more_and_says_nothing(service: Service, settings: 
     service.stop()
 
 
+def test_a_step_of_the_end_that_fails_keeps_none_of_the_others(
+    service: Service, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings.ready_file is not None and service._queue is not None
+
+    def fail() -> None:
+        raise RuntimeError("cannot drain")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(service._queue, "drain", fail)
+        with pytest.raises(RuntimeError, match="cannot drain"):
+            service.stop()
+    assert not settings.ready_file.exists()
+    with client(service, settings) as c, pytest.raises(Unreachable):
+        c.status()
+    service._queue.drain()  # its timer, which this test kept running
+
+
 def test_what_was_added_is_there_after_a_restart(settings: Settings) -> None:
     service = Service(settings)
     service.start()

@@ -141,3 +141,37 @@ def test_the_environment_cannot_open_an_address_either(monkeypatch: pytest.Monke
 def test_another_durability_is_refused() -> None:
     with pytest.raises(BadRequest, match="--durability is full or relaxed, not 'some'"):
         settings(durability="some")
+
+
+def test_the_page_has_no_further_name_and_shows_tasks_to_nobody_else(home: Path) -> None:
+    assert (settings().hosts, settings().show_payloads) == ((), False)
+
+
+def test_names_of_the_page_are_given_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings(hosts="tasks.example.org, queue").hosts == ("tasks.example.org", "queue")
+    monkeypatch.setenv("QM_HOSTS", "one,two,")
+    assert settings().hosts == ("one", "two")
+    assert settings(hosts="three").hosts == ("three",)
+
+
+@pytest.mark.parametrize("hosts", ["http://a", "a:8080", "a b", "*", "a,<b>", "ü"])
+def test_what_cannot_be_a_name_of_the_page_is_refused(hosts: str) -> None:
+    with pytest.raises(BadRequest, match="--hosts has names as"):
+        settings(hosts=hosts)
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"), [("yes", True), ("TRUE", True), ("1", True), ("no", False), ("0", False)]
+)
+def test_tasks_are_shown_to_others_where_somebody_said_so(
+    word: str, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings(show_payloads=True).show_payloads
+    monkeypatch.setenv("QM_SHOW_PAYLOADS", word)
+    assert settings().show_payloads is shown
+
+
+def test_a_word_that_is_neither_yes_nor_no_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QM_SHOW_PAYLOADS", "perhaps")
+    with pytest.raises(BadRequest, match="QM_SHOW_PAYLOADS is yes or no, not 'perhaps'"):
+        settings()

@@ -28,6 +28,7 @@ SMALL = {"running"}
 SORTS = {
     "heads_of_many": "at most `limit` rows of each type are read: the sorter stops a type's line there",
     "list_waiting": "as heads_of_many, from the cursor on",
+    "list_ended": "as heads_of_many, of each type and state",
     "list_running": "what runs is as much as there are workers",
     "held": "what one slot runs is at most TAKE_MAX",
     "held_by_session": "what one session runs is at most TAKE_MAX for each of its slots",
@@ -42,7 +43,6 @@ RANGES = {
     "list_waiting": "LIMIT",
     "list_scheduled": "LIMIT",
     "list_blocked": "LIMIT",
-    "list_ended": "LIMIT",
 }
 
 INDEXES = ["waiting", "scheduled", "blocked", "running", "ended", "expiring", "tombstones_until"]

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from qm.cli.serving import Service
+from qm.cli.settings import Settings
 from qm.manager.webchild import WebChild
 from qm.manager.webprocess import WebError, WebProcess
 from qm.wire.address import Address
@@ -374,3 +376,49 @@ def test_a_stop_is_quick_and_leaves_no_process(manager: Manager) -> None:
         web.stop()
         assert time.monotonic() - start < 3
     assert not is_alive(pid)
+
+
+def test_the_page_is_stopped_last_after_it_said_that_it_is_not_ready(tmp_path: Path) -> None:
+    settings = Settings(
+        rpc=HERE,
+        http=HERE,
+        store=f"sqlite:{tmp_path}/queue.db",
+        durability="full",
+        authkey_file=tmp_path / "authkey",
+    )
+    service = Service(settings)
+    service.start()
+    assert service.http is not None and service._store is not None
+    address, close = service.http, service._store.close
+    assert get(address, "/readyz") == (200, '{"status":"ready"}')
+    said: list[tuple[int, str]] = []
+
+    def close_and_look() -> None:
+        said.append(get(address, "/readyz"))
+        close()
+        said.append(get(address, "/readyz"))
+        said.append(get(address, "/healthz"))
+
+    service._store.close = close_and_look  # type: ignore[method-assign]
+    service.stop()
+    assert [status for status, _ in said] == [503, 503, 200]
+    assert "not ready" in said[0][1]
+    with pytest.raises(ConnectionRefusedError):
+        get(address)
+
+
+def test_a_name_of_ours_and_tasks_for_others_are_told_to_the_page(manager: Manager) -> None:
+    manager.finish("the input", "the output")
+    web = WebProcess(
+        manager.address, Address("0.0.0.0", 0), KEY, hosts=["tasks.example.org"], show_payloads=True
+    )
+    web.start()
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", web.address.port, timeout=10)
+        for host, status in (("tasks.example.org", 200), ("evil.example", 421)):
+            connection.request("GET", "/", headers={"Host": host})
+            answer = connection.getresponse()
+            assert (answer.status, b"the output" in answer.read()) == (status, status == 200)
+        connection.close()
+    finally:
+        web.stop()

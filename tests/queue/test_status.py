@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qm.messages import Fail, Finish
+from qm.messages import Fail, Finish, Release
 from qm.task import State
 from qm.testing.contract.samples import new
 from qm.version import __version__
@@ -41,6 +41,27 @@ def test_it_says_who_and_when_it_is(bench: Bench) -> None:
     status = bench.queue.status()
     assert (status.started, status.now) == (started, started + 60)
     assert (status.version, status.store) == (__version__, "memory")
+
+
+def test_it_says_how_many_tasks_ended_since_it_started(bench: Bench) -> None:
+    a, b, c, d = bench.leases("a", "b", "c", "d")
+    assert bench.queue.status().ended == 0
+    bench.queue.finish([Finish(a, b"")])
+    bench.queue.finish([Finish(a, b"")])  # said twice, ended once
+    bench.queue.fail([Fail(b, b"", retryable=False), Fail(c, b"")])  # c gets another attempt
+    bench.queue.cancel(["d"])  # runs: it ends when its worker gives it back
+    assert bench.queue.status().ended == 2
+    bench.queue.release([Release(d)])
+    bench.add("e")
+    bench.queue.cancel(["e"])
+    bench.queue.forget(["a"])
+    assert bench.queue.status().ended == 4
+
+
+def test_it_says_that_it_drains(bench: Bench) -> None:
+    assert not bench.queue.status().draining
+    bench.queue.drain()
+    assert bench.queue.status().draining
 
 
 def test_workers_are_shown_oldest_first(bench: Bench) -> None:

@@ -13,11 +13,12 @@ from wsgiref.validate import validator
 
 from qm.client import Client
 from qm.manager import QueueManager
-from qm.messages import Fail, Finish, NewTask, Slot, TypeOptions, WorkerInfo
+from qm.messages import Fail, Finish, ListQuery, NewTask, PackedPage, Slot, TypeOptions, WorkerInfo
 from qm.payload import digest
 from qm.queue import Queue
 from qm.store.memory import MemoryStore
 from qm.task import Failure, Lease
+from qm.web.reader import Snapshot, Story
 from qm.wire.address import Address
 from qm.wire.remote import Remote
 
@@ -70,6 +71,22 @@ def call(
     ((status, headers),) = said
     assert len({name.lower() for name, _ in headers}) == len(headers), "a header said twice"
     return Answer(int(status[:3]), dict(headers), body)
+
+
+class Raising:
+    """A source that has nothing but an error."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def read(self, max_age: float = 0.0) -> Snapshot:
+        raise self._error
+
+    def list(self, query: ListQuery) -> PackedPage:
+        raise self._error
+
+    def task(self, id: str, before: int | None = None) -> Story:
+        raise self._error
 
 
 class Manager:

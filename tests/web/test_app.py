@@ -12,10 +12,10 @@ from qm.errors import AuthFailed
 from qm.task import Failure
 from qm.web.app import build
 from qm.web.guard import HEADERS
-from qm.web.reader import DONE_SHOWN, Reader, Snapshot
+from qm.web.reader import DONE_SHOWN, Reader
 from qm.wire.address import Address
 from qm.wire.remote import Remote
-from tests.web.calling import KEY, Manager, call, running_manager
+from tests.web.calling import KEY, Manager, Raising, call, running_manager
 
 LOOPBACK = Address("127.0.0.1", 8080)
 ANYWHERE = Address("0.0.0.0", 8080)
@@ -34,18 +34,11 @@ HOSTILE = (
 )
 
 
-class Broken:
-    """A source with a bug."""
-
-    def read(self) -> Snapshot:
-        raise ZeroDivisionError("a secret in a message")
-
-
-class Refused:
-    """A source with the wrong key."""
-
-    def read(self) -> Snapshot:
-        raise AuthFailed("the manager at 10.0.0.7:8090 refused the authkey", hint="use that manager's key")
+#: A source with a bug, and one with the wrong key.
+BROKEN = Raising(ZeroDivisionError("a secret in a message"))
+REFUSED = Raising(
+    AuthFailed("the manager at 10.0.0.7:8090 refused the authkey", hint="use that manager's key")
+)
 
 
 def page_of(manager: Manager, address: Address = LOOPBACK, show_payloads: bool = False) -> WSGIApplication:
@@ -109,7 +102,7 @@ def test_no_text_of_a_task_can_leave_its_cell(manager: Manager, text: str) -> No
     assert len(answer.lines) == len(answer.text.split("\n")) - 1 == 6 + 1 + 3
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", answer.text)
     assert max(map(len, answer.lines)) < 200
-    assert set(answer.headers) == {name for name, _ in HEADERS} | {"Content-Type", "Content-Length"}
+    assert set(answer.headers) == {name for name, _ in HEADERS} | {"Content-Type", "Content-Length", "Vary"}
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
@@ -203,7 +196,7 @@ def test_head_answers_as_get_without_the_body(manager: Manager, path: str) -> No
         (404, away, "/nope", "GET", "localhost"),
         (405, away, "/", "POST", "localhost"),
         (421, away, "/", "GET", "evil.example"),
-        (500, lambda: build(Broken(), LOOPBACK), "/", "GET", "localhost"),
+        (500, lambda: build(BROKEN, LOOPBACK), "/", "GET", "localhost"),
         (503, away, "/", "GET", "localhost"),
     ],
 )
@@ -245,8 +238,18 @@ def test_other_machines_see_tasks_where_somebody_allowed_it(manager: Manager) ->
     assert "the output" in call(page_of(manager, ANYWHERE, show_payloads=True), host="10.1.2.3").text
 
 
+def test_a_page_with_a_name_for_others_hides_tasks_even_on_loopback(manager: Manager) -> None:
+    """A proxy on this machine asks from loopback, for anybody."""
+    manager.finish("the input", "the output")
+    reader = Reader(manager.remote)
+    for show, seen in ((False, False), (True, True)):
+        app = build(reader, LOOPBACK, hosts=["tasks.example.org"], show_payloads=show)
+        for host in ("tasks.example.org", "localhost"):
+            assert ("the output" in call(app, host=host).text) is seen
+
+
 def test_other_machines_do_not_learn_where_the_manager_is() -> None:
-    answer = call(build(Refused(), ANYWHERE), host="10.1.2.3")
+    answer = call(build(REFUSED, ANYWHERE), host="10.1.2.3")
     assert answer.status == 503
     assert "10.0.0.7" not in answer.text
     assert answer.lines[0] == "503 Service Unavailable: the manager is away"
@@ -254,7 +257,7 @@ def test_other_machines_do_not_learn_where_the_manager_is() -> None:
 
 def test_a_bug_is_logged_under_a_mark_and_not_shown(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR):
-        answer = call(build(Broken(), LOOPBACK))
+        answer = call(build(BROKEN, LOOPBACK))
     assert answer.status == 500
     mark = re.search(r"under ([0-9a-f]{8})$", answer.text.strip())
     assert mark and mark[1] in caplog.text

@@ -10,19 +10,15 @@ from hypothesis import strategies as st
 
 from qm.web.app import build
 from qm.web.guard import Hosts
-from qm.web.reader import Snapshot
 from qm.wire.address import Address
-from tests.web.calling import call
+from tests.web.calling import Raising, call
 
 HERE = Hosts(Address("127.0.0.1", 8080))
 ALL = Hosts(Address("0.0.0.0", 8080), ["Queue.example.org"])
 
 
-class Untouched:
-    """A source that must not be asked."""
-
-    def read(self) -> Snapshot:
-        raise AssertionError("refused requests must not reach the manager")
+#: Refused requests must not reach the manager.
+UNTOUCHED = Raising(AssertionError("it was asked"))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +89,7 @@ def test_names_of_others_are_refused_wherever_we_listen(host: str) -> None:
 @pytest.mark.parametrize("path", ["/", "/healthz", "/nope"])
 @pytest.mark.parametrize("host", ["evil.example", "localhost, evil.example", ""])
 def test_a_foreign_host_is_refused_on_every_path_before_anything_else(path: str, host: str) -> None:
-    app = build(Untouched(), Address("127.0.0.1", 8080))
+    app = build(UNTOUCHED, Address("127.0.0.1", 8080))
     answer = call(app, path, host=host)
     assert answer.status == 421
     assert answer.text == "421 Misdirected Request: this host is not served here\n"
@@ -101,13 +97,13 @@ def test_a_foreign_host_is_refused_on_every_path_before_anything_else(path: str,
 
 
 def test_a_forwarded_host_does_not_count() -> None:
-    app = build(Untouched(), Address("127.0.0.1", 8080))
+    app = build(UNTOUCHED, Address("127.0.0.1", 8080))
     forwarded = {"HTTP_X_FORWARDED_HOST": "localhost", "HTTP_FORWARDED": "host=localhost"}
     assert call(app, "/", host="evil.example", **forwarded).status == 421
 
 
 def test_a_refused_host_cannot_write_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    app = build(Untouched(), Address("127.0.0.1", 8080))
+    app = build(UNTOUCHED, Address("127.0.0.1", 8080))
     with caplog.at_level(logging.INFO):
         call(app, host="evil\n2026-01-01 ERROR fake " + "x" * 5000)
     (record,) = caplog.records

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from qm.errors import TimedOut, Unreachable
-from qm.messages import Page
+from qm.errors import NotFound, TimedOut, Unreachable
+from qm.messages import ListQuery, Page, Status
 from qm.testing import FakeClock
+from qm.web.looks import LOOKS_MAX, Looks
 from qm.web.reader import LOOK_TIMEOUT, Reader
 from qm.wire.remote import Remote
 from tests.web.calling import Manager
@@ -20,9 +21,28 @@ from tests.web.calling import Manager
 class Scripted:
     """Stands in for a `Remote` whose manager answers when the test says so."""
 
-    def __init__(self, status: Callable[[], Any]) -> None:
-        self.status = status
+    def __init__(self, answer: Callable[[], str]) -> None:
+        self.answer = answer
         self.looks = 0
+        self.ended = 0
+        self.started = 0.0
+
+    def status(self) -> Status:
+        """A status that names what `answer` gives as its version."""
+        return Status(
+            wait=0,
+            progress=0,
+            done=0,
+            states={},
+            types={},
+            workers=[],
+            unserved=[],
+            now=0.0,
+            started=self.started,
+            version=self.answer(),
+            store="memory",
+            ended=self.ended,
+        )
 
     def queue(self) -> Scripted:
         return self
@@ -77,7 +97,7 @@ def test_viewers_at_the_same_time_share_one_look() -> None:
         thread.join(10)
     # a viewer that came after the answer looked anew, but never two at once
     assert len(answers) == 1 and len(more) == 20
-    assert answers[0].status == "status"
+    assert answers[0].status.version == "status"
     assert frozen.calls <= 21
 
 
@@ -110,8 +130,8 @@ def test_after_a_frozen_manager_thawed_the_page_is_fresh() -> None:
     assert frozen.asked.wait(10)
     frozen.thawed.set()
     waiting[0].join(10)
-    scripted.status = lambda: "newer"
-    assert cast(str, reader.read().status) == "newer"
+    scripted.answer = lambda: "newer"
+    assert reader.read().status.version == "newer"
 
 
 def test_each_viewer_after_the_other_sees_the_newest(manager: Manager) -> None:
@@ -140,4 +160,68 @@ def test_a_thread_that_cannot_be_started_does_not_block_later_looks(monkeypatch:
         broken.setattr(threading.Thread, "start", refuse)
         with pytest.raises(RuntimeError, match="no thread"):
             reader.read()
-    assert cast(str, reader.read().status) == "status"
+    assert reader.read().status.version == "status"
+
+
+def test_a_look_may_serve_those_who_come_a_moment_later() -> None:
+    clock = FakeClock()
+    scripted = Scripted(lambda: "status")
+    reader = reader_of(scripted, clock)
+    reader.read(max_age=0.5)
+    clock.advance(0.4)
+    reader.read(max_age=0.5)
+    assert scripted.looks == 1
+    reader.read()
+    clock.advance(0.6)
+    reader.read(max_age=0.5)
+    assert scripted.looks == 3
+
+
+def test_the_rate_comes_with_the_second_look() -> None:
+    clock = FakeClock()
+    scripted = Scripted(lambda: "status")
+    reader = reader_of(scripted, clock)
+    assert reader.read().rate is None
+    clock.advance(2)
+    scripted.ended = 30
+    assert reader.read().rate == pytest.approx(15.0)
+    clock.advance(2)
+    scripted.ended, scripted.started = 5, 99.0
+    assert reader.read().rate is None, "another run of the manager"
+
+
+def test_different_questions_to_a_frozen_manager_are_bounded() -> None:
+    clock = FakeClock()
+    looks = Looks(clock)
+    thawed = threading.Event()
+    asked = threading.Semaphore(0)
+
+    def ask() -> None:
+        asked.release()
+        assert thawed.wait(30)
+
+    def view(question: int) -> None:
+        with contextlib.suppress(TimedOut):
+            looks.share(question, ask)
+
+    threads = [threading.Thread(target=view, args=(number,)) for number in range(LOOKS_MAX)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert asked.acquire(timeout=10)
+    with pytest.raises(TimedOut, match="does not answer"):
+        looks.share("one more", ask)
+    thawed.set()
+    for thread in threads:
+        thread.join(10)
+    assert looks.share("one more", lambda: "answered") == "answered"
+
+
+def test_pages_and_tasks_come_from_the_manager(manager: Manager) -> None:
+    reader = Reader(manager.remote)
+    id_ = manager.finish("1 + 1", 2)
+    assert [task.id for task in reader.list(ListQuery()).tasks] == [id_]
+    story = reader.task(id_)
+    assert (story.task.id, [attempt.attempt for attempt in story.attempts]) == (id_, [1])
+    with pytest.raises(NotFound, match="there is no task nobody"):
+        reader.task("nobody")

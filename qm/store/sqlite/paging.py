@@ -69,14 +69,14 @@ def _rows(
 ) -> list[Row]:
     name, (first, second) = _GROUPS[group][0], keys
     if group == "waiting":
-        extra = (int(first), second, limit)
-        return list(connection.iterate_rows(name, types, extra)) if types else []
+        return list(connection.iterate_rows(name, types, (int(first), second, limit))) if types else []
     if group == "scheduled":
         return connection.run(name, (first, second, query.type, limit))
     if group == "ended":
         states = [s.value for s in ENDED if s in query.states]
         wanted = (states * len(ENDED))[: len(ENDED)]  # three parameters, however many states are asked for
-        return connection.run(name, (first, second, *wanted, query.type, limit))
+        behind = (first, second, *wanted, limit)
+        return list(connection.iterate_rows(name, types, behind)) if types else []
     return connection.run(name, (int(first), query.type, limit))
 
 

@@ -318,9 +318,15 @@ WHERE state = 'running' AND n > ?1 AND (?2 IS NULL OR type = ?2)
 ORDER BY n LIMIT ?3
 
 -- list_ended --
+-- The newest of each type and state, by the index alone: a walk goes on to the next of them once it is behind
+-- the last task that has found a place.
+WITH given (type) AS (VALUES (?) /* rows */),
+     place (ended, n) AS (VALUES (?, ?))
 SELECT n, ended, n FROM tasks
-WHERE ended <= ?1 AND NOT (ended = ?1 AND n >= ?2) AND state IN (?3, ?4, ?5) AND (?6 IS NULL OR type = ?6)
-ORDER BY ended DESC, n DESC LIMIT ?7
+WHERE type IN given AND state IN (?, ?, ?)
+  AND ended <= (SELECT ended FROM place)
+  AND NOT (ended = (SELECT ended FROM place) AND n >= (SELECT n FROM place))
+ORDER BY ended DESC, n DESC LIMIT ?
 
 -- counts --
 SELECT type, state, tasks FROM counts
