@@ -95,5 +95,37 @@ def test_a_text_that_speaks_of_seals_is_not_sealed(text: str) -> None:
     assert show_text(text) == text
 
 
+@pytest.mark.parametrize(
+    "packed",
+    [
+        b"\x91" * 10_000 + b"\xc0",
+        b"\x81\xc0" * 1_000_000,
+        b"\x81\x80\x01",
+        b"\x81\xd4\x05x\x01",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xd4\xffx",
+        b"\xc7\x0c\xff" + b"\xff" * 12,
+        b"\xa1\xff",
+    ],
+    ids=[
+        "deep",
+        "deeper",
+        "a map as a key",
+        "an extension as a key",
+        "a long list of nothing",
+        "a short time",
+        "a time of too many nanoseconds",
+        "no UTF-8",
+    ],
+)
+def test_what_a_foreign_client_can_send_is_refused_in_words(packed: bytes) -> None:
+    with pytest.raises(BadPayload, match="the payload cannot be read"):
+        unpack(packed)
+
+
+def test_of_keys_that_come_twice_the_last_counts() -> None:
+    assert unpack(b"\x82\xa1a\x01\xa1a\x02") == {"a": 2}
+
+
 def test_a_foreign_extension_stays_one() -> None:
     assert unpack(pack([Ext(5, b"abc"), Ext(-7, b"")])) == [Ext(5, b"abc"), Ext(-7, b"")]
