@@ -30,22 +30,6 @@ _PLAIN: Final[dict[type, str]] = {
     kinds.NoneType: "nil",
 }
 
-#: What a peer meets of `qm.limits`; the rest bounds what only the manager sees.
-_LIMITS: Final = (
-    *(
-        "FRAME_MAX",
-        "PAYLOAD_MAX",
-        "BATCH_BYTES",
-        "IDS_MAX",
-        "TAKE_MAX",
-        "PAGE_MAX",
-        "PREVIEW_MAX",
-        "WAIT_MAX",
-    ),
-    *("SESSION_TERM", "SUSPECT_TERM", "PRIORITY_MIN", "PRIORITY_MAX", "ATTEMPTS_MAX", "DELAY_MAX"),
-    *("LOG_MAX", "KEY_MIN"),
-)
-
 
 def blocks() -> dict[str, str]:
     """Every table by the name of its mark in the document."""
@@ -117,7 +101,11 @@ def _codes() -> str:
 
 def _limits() -> str:
     comments = _comments(limits)
-    rows = [f"| {name} | {_value(getattr(limits, name))} | {comments.get(name, '')} |" for name in _LIMITS]
+    rows = [
+        f"| {name} | {_value(getattr(limits, name))} | {comments.get(name, '')} |"
+        for name in vars(limits)
+        if name.isupper()
+    ]
     return "\n".join(["| | | |", "|---|--:|---|", *rows]) + "\n"
 
 

@@ -8,14 +8,22 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["qm", "bottle"]):
-    from tests.fuzz.targets import TARGETS
+    from tests.fuzz.targets import TARGETS, finish
 
 
 def main() -> None:
     """Never returns."""
     logging.disable(logging.CRITICAL)
-    name = sys.argv.pop(1)
-    atheris.Setup(sys.argv, TARGETS[name]())
+    target = TARGETS[sys.argv.pop(1)]()
+
+    def run(data: bytes) -> None:
+        try:
+            target(data)
+        except BaseException:
+            finish(target)  # its threads would keep this process, and a find would look like a hang
+            raise
+
+    atheris.Setup(sys.argv, run)
     atheris.Fuzz()
 
 
