@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 # Two targets at once (make -j) must not both install.
 .NOTPARALLEL:
-.PHONY: help demo run test lint chaos fuzz bench bench-anatomy bench-backlog bench-recovery bench-docs docs format venv clean distclean docker-build docker-run docker-simulate docker-clean
+.PHONY: help demo run test lint chaos fuzz bench bench-anatomy bench-backlog bench-recovery bench-connections bench-docs docs format venv clean distclean docker-build docker-run docker-simulate docker-clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,9 @@ bench-anatomy: venv ## measure where the time of one call goes, half a minute
 
 bench-recovery: venv ## measure how long a task stays away when its worker dies, three minutes (ARGS="--times 5")
 	@.venv/bin/python -m benchmarks.recovery $(ARGS)
+
+bench-connections: venv ## measure what connections cost, and calls beside a crowd of them (ARGS="--idle 5000")
+	@.venv/bin/python -m benchmarks.connections $(ARGS)
 
 bench-docs: venv ## write docs/measured/*.json into the documents and README's chart
 	@.venv/bin/python -m benchmarks.documents

@@ -1,9 +1,9 @@
 """Writes what was measured into the documents: python -m benchmarks.documents
 
 docs/measured/ has the reports as --json wrote them: qmanager.json, peers.json, backlog.json, anatomy.json,
-recovery.json. From them come the tables of docs/performance.md, docs/performance-peers.md and
-docs/guarantees.md, README's few lines and its chart. Where a report is missing, what would be written from it
-stays as it is.
+recovery.json, connections.json. From them come the tables of docs/performance.md, docs/performance-peers.md,
+docs/guarantees.md and docs/limits.md, README's few lines and its chart. Where a report is missing, what would
+be written from it stays as it is.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Final
 from benchmarks.anatomy.report import AnatomyReport
 from benchmarks.backlog.report import BacklogReport
 from benchmarks.chart import chart
+from benchmarks.connections.report import ConnectionsReport
 from benchmarks.document import fill
 from benchmarks.program import ROOT
 from benchmarks.recovery.report import RecoveryReport
@@ -30,6 +31,7 @@ _PLACES: Final[tuple[tuple[str, str, str | None, Callable[[Path], str]], ...]] =
     ("backlog", "docs/performance.md", "backlog", lambda path: BacklogReport.load(path).markdown()),
     ("anatomy", "docs/performance.md", "anatomy", lambda path: AnatomyReport.load(path).markdown()),
     ("recovery", "docs/guarantees.md", "recovery", lambda path: RecoveryReport.load(path).markdown()),
+    ("connections", "docs/limits.md", "connections", lambda path: ConnectionsReport.load(path).markdown()),
     ("peers", "docs/performance-peers.md", "figures", lambda path: markdown(Report.load(path))),
     ("peers", "README.md", "speed", lambda path: speed(Report.load(path))),
     ("peers", "docs/speed.svg", None, lambda path: chart(Report.load(path))),

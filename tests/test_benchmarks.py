@@ -14,6 +14,7 @@ from benchmarks.backlog.queue import Backlog, backlog
 from benchmarks.backlog.report import BacklogReport, Size, Verb
 from benchmarks.chart import chart
 from benchmarks.completing import drained
+from benchmarks.connections.report import ConnectionsReport
 from benchmarks.document import fill
 from benchmarks.documents import documents
 from benchmarks.figures import FIGURES, PROBES, SHARED
@@ -185,6 +186,33 @@ def test_times_of_recovery_read_back_as_a_table(tmp_path: Path) -> None:
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in saved.markdown().splitlines()]
     assert rows[2] == ["its process is killed", "3", "0.20", "0.30"]
     assert rows[3] == ["its host falls silent", "1", "30.0", "30.0"]
+
+
+def test_what_connections_cost_reads_back_as_a_table(tmp_path: Path) -> None:
+    saved = ConnectionsReport(
+        date="today",
+        machine=MACHINE,
+        versions=VERSIONS,
+        stolen=0.25,
+        idle=1000,
+        silent=2000,
+        alone=[0.001] * 100,
+        memory=25.5,
+        cpu=0.001,
+        calls=[0.001] * 98 + [0.02] * 2,
+        handshakes=[0.003, 0.001, 0.5],
+    )
+    saved.save(tmp_path / "connections.json")
+    assert ConnectionsReport.load(tmp_path / "connections.json") == saved
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in saved.markdown().splitlines()]
+    assert [row[1:] for row in rows[2:7]] == [
+        ["KiB", "25.5"],
+        ["% of one", "0.10"],
+        ["ms", "1.00 / 1.00"],
+        ["ms", "1.00 / 20.0"],
+        ["ms", "3.00 / 500"],
+    ]
+    assert rows[5][0].startswith("a call beside 1,000 idle ones") and "25 %" in rows[8][0]
 
 
 def test_a_backlog_stays_as_long_as_it_is_while_it_is_measured() -> None:

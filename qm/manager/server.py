@@ -12,6 +12,7 @@ import random
 import secrets
 import threading
 import time
+from collections import Counter
 from multiprocessing.managers import Server as StandardServer
 from typing import Any, Final
 
@@ -120,11 +121,14 @@ class Server(StandardServer):
         _log.info("connection of %s dropped: %s", conn.peer, why)
 
     def _crowd_out(self) -> bool:
-        """Closes the oldest connection that has proved nothing, if there is one. Gives whether there was."""
+        """Closes the oldest connection that has proved nothing, of the host that has most of them, so that a
+        flood from one pushes out none of another. Gives whether there was one."""
         with self._lock:
-            oldest = next(iter(self._unproved), None)
-            if oldest is None:
+            if not self._unproved:
                 return False
+            hosts = Counter(map(_host, self._unproved))
+            crowd, _ = hosts.most_common(1)[0]  # among equals the one that was there first
+            oldest = next(conn for conn in self._unproved if _host(conn) == crowd)
             del self._unproved[oldest]  # so that the next one in does not choose it again
             oldest.reset()
             return True
@@ -214,3 +218,7 @@ class Server(StandardServer):
             for connection in self._proved:
                 _log.warning("a call was not answered within %g s", DRAIN_SECONDS)
                 connection.hang_up()
+
+
+def _host(connection: Connection) -> str:
+    return connection.peer.rpartition(":")[0]

@@ -23,9 +23,9 @@ _CHUNK: Final = 65536
 #: a slow line.
 FRAME_DEADLINE: Final = 30.0
 
-#: What the system's buffers take at once: such a frame goes out in one call, which the socket's own timeout
-#: (see `qm.wire.address.tune`) ends. A larger one would begin that anew with every part that a peer reads.
-_SENT_AT_ONCE: Final = 16384
+#: What the system's buffers take in one part or a few, each of which the socket's own timeout ends (see
+#: `qm.wire.address.tune`). A larger frame would begin that anew many times; to bound it costs system calls.
+_BOUNDED_BY_SOCKET: Final = 65536
 
 #: How a TLS record begins that comes first: a greeting or an alert, of any version. No frame is so large.
 _TLS_RECORDS: Final = frozenset({0x1603, 0x1503})
@@ -81,7 +81,7 @@ class Connection:
 
     def send_frame(self, frame: bytes, timeout: float | None = None) -> None:
         """Sends one frame within `timeout` seconds (None: half a minute). Raises OSError."""
-        if timeout is None and len(frame) > _SENT_AT_ONCE:
+        if timeout is None and len(frame) > _BOUNDED_BY_SOCKET:
             timeout = FRAME_DEADLINE
         self._set_timeout(timeout)
         self.sock.sendall(_LENGTH.pack(len(frame)) + frame)

@@ -122,20 +122,12 @@ def missing(queue: QueueVerbs, id_: str) -> None:
 
 def test_all_proxies_of_a_process_share_one_connection(manager: Managed, remote: Remote) -> None:
     """Row 17: the standard library dials three times for each proxy, and once more for each thread."""
-    accepted: list[object] = []
-    handle = manager.server.handle_request
-
-    def counted(conn: Any) -> None:
-        accepted.append(conn)
-        handle(conn)
-
-    manager.server.handle_request = counted  # type: ignore[method-assign]
     remote.connect()
     for _ in range(20):
         for view in (remote.wait(), remote.progress(), remote.done()):
             assert view.count() == 0
         missing(remote.queue(), "a")
-    assert len(accepted) == 1
+    assert manager.server.tally.accepted == 1
 
 
 def test_threads_share_what_is_idle(channels: Dialler) -> None:

@@ -89,14 +89,14 @@ class Manager:
     def start(self) -> None:
         self.queue = Queue(SQLiteStore.open(self._path))
         self.queue.start()
-        self._server = QueueManager(("127.0.0.1", self.port), KEY, self.queue).get_server()
-        self.port = self._server.address.port
-        self._thread = threading.Thread(target=self._server.serve_forever)
+        self.server = QueueManager(("127.0.0.1", self.port), KEY, self.queue).get_server()
+        self.port = self.server.address.port
+        self._thread = threading.Thread(target=self.server.serve_forever)
         self._thread.start()
 
     def stop(self) -> None:
         self.queue.drain()
-        self._server.stop()
+        self.server.stop()
         self._thread.join()
         self.queue.core.store.close()
 

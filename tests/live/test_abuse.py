@@ -23,7 +23,7 @@ import pytest
 from qm.limits import FRAME_MAX
 from qm.wire.auth import HANDSHAKE_DEADLINE
 from qm.wire.codec import Request, encode
-from qm.wire.frames import Stream
+from qm.wire.frames import Connection
 from tests.live.besieged import Besieged, besieged, crowd, ended, many_descriptors, strangers
 from tests.live.groups import allow, count, group_of, join
 from tests.live.stage import eventually
@@ -180,7 +180,7 @@ def test_large_frames_of_many_clients_in_little_memory_are_refused_or_answered(
                 stack.callback(known[-1].close)
         assert known
         cut = len(frame) if pieces == "whole" else len(frame) - 1
-        senders = [Thread(target=_push, args=(one.sock, frame[:cut])) for one in known]
+        senders = [Thread(target=_push, args=(one, frame[:cut])) for one in known]
         for sender in senders:
             sender.start()
         for sender in senders:
@@ -188,7 +188,7 @@ def test_large_frames_of_many_clients_in_little_memory_are_refused_or_answered(
             assert not sender.is_alive()
         assert manager.process.poll() is None, manager.log()
         for one in known:
-            _push(one.sock, frame[cut:])
+            _push(one, frame[cut:])
         stack.close()
         assert manager.serves() < 15
         assert "Exception in thread" not in manager.log()
@@ -218,10 +218,10 @@ def _disturbed(manager: Besieged, how: str, times: int) -> list[int]:
     return [int(word) for word in ran.stdout.split()]
 
 
-def _push(sock: Stream, data: bytes) -> None:
+def _push(connection: Connection, data: bytes) -> None:
     with suppress(OSError):
-        sock.settimeout(30)
-        sock.sendall(data)
+        connection.sock.settimeout(30)
+        connection.sock.sendall(data)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""What connections cost a manager, and how it serves beside them."""
