@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -23,7 +25,9 @@ def want_root() -> None:
 
 
 def want_program(name: str) -> str:
-    """The program of this name, from the package of the same name. As `want` where it is not there."""
-    found = shutil.which(name)
+    """The program of this name: pip's, beside our interpreter, or the system's, from the package of the same
+    name. As `want` where it is not there."""
+    ours = str(Path(sys.executable).parent)
+    found = shutil.which(name, path=ours) or shutil.which(name)
     want(found is not None, f"{name} (apt-get install {name})")
     return found or name

@@ -43,7 +43,7 @@ def tagged(body: bytes, type: str, essence: bytes | None = None) -> Any:
     viewer who has that already."""
     digest = hashlib.blake2b(body if essence is None else essence, digest_size=12).hexdigest()
     headers = {"ETag": f'W/"{digest}"', "Cache-Control": _REVALIDATE}
-    if _has(bottle.request.get_header("If-None-Match", ""), digest):
+    if _has(bottle.request.environ.get("HTTP_IF_NONE_MATCH", ""), digest):
         return bottle.HTTPResponse(b"", 304, headers)
     return answer(body, 200, type, headers)
 

@@ -73,7 +73,7 @@ class Pages:
     def index(self) -> Any:
         """A browser gets the page, which asks for the rest itself; curl how things stand, as plain text, and
         503 where the manager is away."""
-        if wants_html(bottle.request.get_header("Accept", "")):
+        if wants_html(bottle.request.environ.get("HTTP_ACCEPT", "")):
             return _by_accept(tagged(self._view.body, self._view.type))
         try:
             return _by_accept(plain(page(self._source.read(), self._show_payloads)))
