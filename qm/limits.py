@@ -69,7 +69,7 @@ LOG_MAX_OK = 4096
 #: An authkey has at least 256 bits, the strength of the HMAC-SHA256 that it keys.
 KEY_MIN = 32
 
-#: Connections at once, where the limit of descriptors allows as many: a thread and some 25 KiB each.
+#: Connections at once, where the limit of descriptors allows as many: a thread and some 30 KiB each.
 CONNECTIONS_MAX = 10_000
 
 #: ... of which so many may have proved nothing yet. Beyond these the oldest is closed, so that silent sockets

@@ -65,7 +65,7 @@ def beside_silent(here: Stage, count: int) -> list[float]:
                 for sock in random.sample(sockets, count // 40):
                     with suppress(OSError):  # closed by the manager
                         sock.send(b"\0")
-                times.append(seconds(lambda: _come(here)))
+                times.append(round(seconds(lambda: _come(here)), 6))
     return times
 
 
@@ -80,7 +80,7 @@ def _call(client: Client) -> list[float]:
     begun = time.monotonic()
     for number in range(int(_CALLING * _RATE)):
         time.sleep(max(0.0, begun + number / _RATE - time.monotonic()))
-        times.append(seconds(client.status))
+        times.append(round(seconds(client.status), 6))
     return times
 
 

@@ -36,8 +36,8 @@ class ConnectionsReport(msgspec.Struct, kw_only=True):
     handshakes: list[float]
 
     def save(self, path: Path) -> None:
-        """Writes it as JSON."""
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+        """Writes it as JSON, on one line: the times are many."""
+        path.write_bytes(msgspec.json.encode(self) + b"\n")
 
     @staticmethod
     def load(path: Path) -> ConnectionsReport:

@@ -86,6 +86,20 @@ def test_without_threads_it_refuses_and_goes_on(tmp_path: Path) -> None:
         assert manager.serves() < 5
 
 
+def test_a_thousand_idle_connections_cost_little_memory_and_no_time(tmp_path: Path) -> None:
+    """Fault 20; how long a call takes beside them is measured by `python -m benchmarks.connections`."""
+    with many_descriptors(2000), besieged(tmp_path) as manager, ExitStack() as stack:
+        manager.serves()
+        before = manager.resident()
+        for _ in range(1000):
+            stack.callback(manager.known().close)
+        assert (manager.resident() - before) / 1000 < 40 << 10
+        assert manager.cpu_share(2) < 0.02
+        assert manager.serves() < 5
+        stack.close()
+        eventually(lambda: manager.threads() < 20)
+
+
 def test_silent_and_trickling_connections_hold_up_nobody(tmp_path: Path) -> None:
     """Fault 21: and all are closed by the deadline of a handshake."""
     with many_descriptors(3000), besieged(tmp_path) as manager:
