@@ -13,14 +13,10 @@ from typing import NamedTuple
 
 import pytest
 
-from qm.cli import qmanager
 from tests import stranger
 from tests.stranger import Connection, Refused, new_task, secure
 
-pytestmark = [
-    pytest.mark.xdist_group("live-stranger"),
-    pytest.mark.skipif("qmanager tls init" not in (qmanager.__doc__ or ""), reason="qmanager has no TLS yet"),
-]
+pytestmark = pytest.mark.xdist_group("live-stranger")
 
 
 class Running(NamedTuple):
