@@ -15,6 +15,9 @@ from qm.messages import NewTask, TypeOptions, WorkerInfo
 #: Characters of an id or a type.
 _NAME_MAX: Final = 64
 
+#: Characters of a host's name: as many as DNS allows, and Linux a machine less.
+_HOST_MAX: Final = 253
+
 
 def check_new(task: NewTask) -> None:
     """Raises `BadRequest` where a store cannot keep `task`."""
@@ -26,7 +29,9 @@ def check_new(task: NewTask) -> None:
 
 
 def check_worker(worker: WorkerInfo) -> None:
-    """Raises `BadRequest` where a store cannot keep the options of the worker's types."""
+    """Raises `BadRequest` where a store cannot keep the worker's name, or the options of its types."""
+    if not 1 <= len(worker.host) <= _HOST_MAX or not worker.host.isprintable():
+        raise BadRequest(f"{worker.host[:80]!r} is no host: it has 1 to {_HOST_MAX} characters to be shown")
     for name, options in worker.types.items():
         _check_name("type", name)
         _check_options(f"type {name}", options)

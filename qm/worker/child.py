@@ -13,11 +13,12 @@ from typing import Final
 from qm import logs
 from qm.client import Client
 from qm.clock import boottime
-from qm.errors import BadRequest, QueueError, Unreachable
+from qm.errors import BadRequest, QueueError, SessionLost, Unreachable
 from qm.limits import LOG_MAX, LOG_MAX_OK, TAKE_MAX
 from qm.messages import Details, Exchanged, Fail, Finish, Release, Settlement, Slot, Taken, Verdict
 from qm.operations import Operations
 from qm.payload import pack_failure
+from qm.worker import pauses
 from qm.worker.alarm import Alarm
 from qm.worker.execute import describe, execute, was_shut
 from qm.worker.interrupt import Interrupts
@@ -36,7 +37,7 @@ _LOOK: Final = 5.0
 #: Seconds that an alarm must be off to be trusted with the task that we are about to start.
 _MARGIN: Final = 0.05
 
-#: Seconds before a call that the manager refused is said again: the parent may be re-opening the session.
+#: Seconds before a call is said again whose session is lost: the parent may be re-opening it.
 _REFUSED_PAUSE: Final = 0.2
 
 #: Seconds before the next take of a child that could not open a task: it fails faster than others work, and
@@ -201,7 +202,7 @@ class Child:
                 self._outcomes[:] = [_refused(outcome, error) for outcome in self._outcomes]
             except QueueError as error:
                 _log.warning("the manager refused an exchange, trying again: %s", error)
-                self._never.wait(_REFUSED_PAUSE)
+                self._never.wait(_REFUSED_PAUSE if isinstance(error, SessionLost) else pauses.after(error))
 
 
 def _refused(settlement: Settlement, error: BadRequest) -> Settlement:

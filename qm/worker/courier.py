@@ -6,14 +6,11 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
-from typing import Final
 
 from qm.errors import QueueError
+from qm.worker import pauses
 
 _log = logging.getLogger(__name__)
-
-#: Seconds until a report that was refused is said again.
-_PAUSE: Final = 0.5
 
 
 class Courier(threading.Thread):
@@ -23,6 +20,7 @@ class Courier(threading.Thread):
         super().__init__(name="courier", daemon=True)
         self._reports: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._gave_up = threading.Event()
+        self._finishing = threading.Event()
 
     def send(self, report: Callable[[], object]) -> None:
         """Will call `report` until it raises no `QueueError`."""
@@ -34,6 +32,7 @@ class Courier(threading.Thread):
 
     def finish(self, seconds: float) -> None:
         """Delivers what is left, for `seconds` at most, and ends."""
+        self._finishing.set()
         self._reports.put(None)
         self.join(seconds)
         self._gave_up.set()
@@ -44,5 +43,12 @@ class Courier(threading.Thread):
                 report()
                 return
             except QueueError as error:
+                if self._finishing.is_set() and isinstance(error, pauses.LASTING):
+                    _log.error("a report could not be delivered: %s", error)
+                    return
                 _log.warning("a report could not be delivered, trying again: %s", error)
-            self._gave_up.wait(_PAUSE)
+                self._pause(pauses.after(error))
+
+    def _pause(self, seconds: float) -> None:
+        """Who is told to finish tries once more at once."""
+        (self._gave_up if self._finishing.is_set() else self._finishing).wait(seconds)

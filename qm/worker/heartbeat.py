@@ -5,19 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from typing import Final
 
 from qm.client import Client
 from qm.clock import boottime
 from qm.errors import QueueError, SessionLost, Unreachable
 from qm.messages import WorkerInfo
 from qm.task import Lease
+from qm.worker import pauses
 from qm.worker.page import Page
 
 _log = logging.getLogger(__name__)
-
-#: Seconds until trouble that is not a lost connection is tried again.
-_PAUSE: Final = 0.5
 
 
 class Heartbeat(threading.Thread):
@@ -78,7 +75,7 @@ class Heartbeat(threading.Thread):
             return
         level = logging.WARNING if isinstance(error, Unreachable) else logging.ERROR
         _log.log(level, "the session could not be renewed, trying again: %s", error)
-        self._stopped.wait(_PAUSE)
+        self._stopped.wait(pauses.after(error))
 
     def _lives_until(self, moment: float) -> None:
         """Counted from when the answered call was sent: the manager's own term began later."""

@@ -282,6 +282,12 @@ class Attaching(ContractBase):
         verbs.detach("session-9")
         assert verbs.sessions() == []
 
+    @pytest.mark.parametrize("host", ["", "x" * 254, "two\nlines", "\x1b[31mred"])
+    def test_a_host_that_cannot_be_shown_is_refused(self, verbs: Desk, host: str) -> None:
+        with pytest.raises(BadRequest, match="is no host"):
+            verbs.attach(msgspec.structs.replace(WORKER, host=host), NOW)
+        assert [*verbs.sessions()] == []
+
     @pytest.mark.parametrize(
         "options", [TypeOptions(attempts=0), TypeOptions(timeout=0.0), TypeOptions(keep=-1.0)]
     )
