@@ -48,9 +48,10 @@ class Changing(Part):
             self.entry.move(name, State(state), None)
 
     def _states(self, ids: Iterable[str]) -> dict[str, Row]:
-        """(id, state, type, n, digest) by id, each once."""
+        """(id, state, type, n, digest) by id, each once, in the order given: a batch keeps it at the tail."""
         unique = [(id_,) for id_ in dict.fromkeys(ids)]
-        return {row[0]: row for row in self.connection.run_many("states", unique)}
+        found = {row[0]: row for row in self.connection.run_many("states", unique)}
+        return {id_: found[id_] for (id_,) in unique if id_ in found}
 
 
 def _of(found: dict[str, Row], states: Iterable[State]) -> list[Row]:
