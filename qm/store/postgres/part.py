@@ -17,18 +17,28 @@ class Part(SQLPart):
     connection: Connection
     entry: Entry
 
+    #: How many savepoints are open within one another, and whether a good one lies unreleased in there: that
+    #: is said together with the next, or not at all, since a commit releases them too. A round trip less.
+    _depth = 0
+    _unreleased = False
+
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """See `qm.store.base.Transaction`."""
         if not self.connection.good:  # something before this part failed, and undid the whole
             raise NotCommitted("the transaction was undone", hint="try again")
+        name = f"part_{self._depth}"
         mark = self.entry.mark()
-        self.connection.execute("SAVEPOINT part")
+        self.connection.execute(
+            f"RELEASE {name}; SAVEPOINT {name}" if self._unreleased else f"SAVEPOINT {name}"
+        )
+        self._depth, self._unreleased = self._depth + 1, False
         try:
             yield
         except BaseException:
             self.entry.reset(mark)
             if self.connection.in_transaction:  # else the connection is lost, and all of it undone
-                self.connection.execute("ROLLBACK TO part; RELEASE part")
+                self.connection.execute(f"ROLLBACK TO {name}")
             raise
-        self.connection.execute("RELEASE part")
+        finally:
+            self._depth, self._unreleased = self._depth - 1, True

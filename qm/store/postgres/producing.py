@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from qm.messages import AddStatus, NewTask
 from qm.store.checks import check_new
@@ -16,39 +16,33 @@ class Producing(Part, Changing):
     """See `qm.store.base.Verbs`."""
 
     def add(self, tasks: Sequence[NewTask], now: float) -> list[AddStatus]:
-        for task in tasks:
-            check_new(task)
-        known = self._known(task.id for task in tasks)
         first: dict[str, NewTask] = {}
         for task in tasks:
-            if task.id not in known:
-                first.setdefault(task.id, task)
-        created = self._insert(first, now)
-        if len(created) < len(first):  # another manager added some meanwhile, and has committed
-            known.update(self._known(first.keys() - created))
+            check_new(task)
+            first.setdefault(task.id, task)
+        known = self._insert(first, now)
         statuses = []
         for task in tasks:
-            if task.id in created and task is first[task.id]:
-                created.remove(task.id)  # the same object further down this batch is a repetition
-                statuses.append(AddStatus.CREATED)
+            digest = known.get(task.id)
+            if digest is None:
                 known[task.id] = task.digest
+                statuses.append(AddStatus.CREATED)
             else:
-                same = known[task.id] == task.digest
+                same = digest == task.digest
                 statuses.append(AddStatus.DUPLICATE if same else AddStatus.CONFLICT)
         return statuses
 
-    def _known(self, ids: Iterable[str]) -> dict[str, bytes]:
-        """The digests of ids that are taken."""
-        return dict(self.connection.run_many("known", [(id_,) for id_ in ids]))
-
-    def _insert(self, tasks: dict[str, NewTask], now: float) -> set[str]:
-        """Gives the ids that are new."""
+    def _insert(self, tasks: dict[str, NewTask], now: float) -> dict[str, bytes | None]:
+        """Stores those whose ids are new. Gives the digests of the others."""
         rows = [_row(task, now) for task in tasks.values()]
-        created = {id_ for (id_,) in self.connection.run_many("add", rows, (now,))}
-        for id_ in created:
-            task = tasks[id_]
-            self.entry.move(task.type, None, _state(task))
-        return created
+        found: dict[str, bytes | None] = dict(self.connection.run_many("add", rows, (now,)))
+        for id_, digest in found.items():
+            if digest is None:
+                self.entry.move(tasks[id_].type, None, _state(tasks[id_]))
+        if len(found) < len(tasks):  # another manager added some meanwhile, and has committed
+            rest = tasks.keys() - found.keys()
+            found.update(self.connection.run_many("known", [(id_,) for id_ in rest]))
+        return found
 
 
 def _state(task: NewTask) -> State:
