@@ -55,7 +55,8 @@ def who_serves() -> str | None:
 
 
 class Cluster:
-    """A server with a superuser `postgres` whom it trusts."""
+    """A server that trusts everybody but the user `locked`, whom it asks for a password. `postgres` may
+    all."""
 
     def __init__(self, folder: Path) -> None:
         """Raises `RuntimeError` where it cannot be made."""
@@ -66,6 +67,8 @@ class Cluster:
             os.chown(folder, pwd.getpwnam(self._user).pw_uid, -1)
         self._run("initdb", "--pgdata", "data", "--username", "postgres", "--auth", "trust",
                   "--encoding", "UTF8", "--locale", "C", "--no-sync")  # fmt: skip
+        rules = folder / "data" / "pg_hba.conf"
+        rules.write_text(f"host all locked all scram-sha-256\n{rules.read_text()}")
         self._server: subprocess.Popen[bytes] | None = None
         self._used: str | None = None
         self._tables = ""
@@ -118,6 +121,14 @@ class Cluster:
             yield self.url(name)
         finally:
             self.say(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def end_connections(self, database: str = "", but: int = 0) -> int:
+        """Ends those of qmanager, as an administrator or a failing network does. Gives how many there
+        were."""
+        where = f"application_name LIKE 'qmanager%' AND pid <> {but}"
+        if database:
+            where += f" AND datname = '{database.rpartition('/')[2]}'"
+        return len(self.say(f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE {where}"))
 
     def emptied(self) -> str:
         """The URL of a database whose tables are empty: the same one each time, since emptying is quicker."""

@@ -50,6 +50,8 @@ class Link:
         self._guard = threading.Lock()
         self._lock: ManagerLock | None = None
         self._connection: Connection | None = None
+        #: Lost with the lock, and to be closed by whoever has the turn: somebody may be using them.
+        self._left: list[Connection] = []
         try:
             self._open()
         except BaseException:
@@ -75,6 +77,7 @@ class Link:
             raise NotCommitted(
                 f"the database {self._address} cannot be reached", hint="try again; it is being called"
             )
+        self._close_left()
         return connection
 
     def holds(self, connection: Connection) -> bool:
@@ -133,7 +136,7 @@ class Link:
                 self._closing.wait(pause)
                 pause = min(2 * pause, _LONGEST)
             else:
-                _log.warning("the database %s is back", self._address)
+                _log.warning("the connection to the database %s was lost, and is back", self._address)
                 return
 
     def _open(self) -> None:
@@ -142,7 +145,9 @@ class Link:
             self._lock = ManagerLock(self._address)
         connection = Connection(connect(self._address, relaxed=self._relaxed))
         with self._guard:
-            self._connection = connection  # one that was lost with the lock is closed by its last user
+            if self._connection is not None:
+                self._left.append(self._connection)
+            self._connection = connection
             self._up.set()
 
     def _end(self, why: StoreError) -> None:
@@ -156,7 +161,12 @@ class Link:
     def _wake(self) -> None:
         os.write(self._wake_write, b"!")
 
+    def _close_left(self) -> None:
+        while self._left:
+            self._left.pop().close()
+
     def _let_go(self) -> None:
+        self._close_left()
         if self._connection is not None:
             self._connection.close()
         if self._lock is not None:

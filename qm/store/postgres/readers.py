@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
@@ -17,6 +18,9 @@ from qm.store.postgres.opening import prepare
 from qm.store.sql.part import Row
 
 T = TypeVar("T")
+
+#: It warns of each connection that it replaces; qm.store.postgres.link says it once.
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
 #: Reading connections at most; each is a process of the server, and a question takes it for a millisecond.
 _MOST: Final = 4
