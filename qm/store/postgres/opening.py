@@ -45,8 +45,6 @@ _CAUSES: Final = (
     _Cause("no password supplied", "put the password into ~/.pgpass, PGPASSWORD or the URL"),
     _Cause("no pg_hba.conf entry", "let this host and user in, in the server's pg_hba.conf"),
     _Cause("authentication failed", "look at the user in the URL, and at the server's pg_hba.conf"),
-    _Cause("role ", "make the user: CREATE ROLE name LOGIN PASSWORD '...'"),
-    _Cause("database ", "make the database: CREATE DATABASE name ENCODING 'UTF8'"),
     _Cause("too many clients", "raise the server's max_connections: a manager wants up to 6"),
     _Cause("remaining connection slots", "raise the server's max_connections: a manager wants up to 6"),
     _Cause("too many connections", "raise the limit of the user or database: a manager wants up to 6"),
@@ -54,6 +52,8 @@ _CAUSES: Final = (
     _Cause("starting up", "try again when the server is up"),
     _Cause("in recovery mode", "try again when the server is up"),
     _Cause("shutting down", "try again when the server is up"),
+    _Cause("role ", "make the user: CREATE ROLE name LOGIN PASSWORD '...'"),
+    _Cause("database ", "make the database: CREATE DATABASE name ENCODING 'UTF8'"),
 )
 
 

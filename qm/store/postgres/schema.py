@@ -18,6 +18,12 @@ _log = logging.getLogger(__name__)
 #: Of two managers that start at once, one migrates: "qmigrate" in ASCII.
 _LOCK: Final = 0x716D696772617465
 
+#: By the tables, since to_regclass answers from a cache that may be older than the lock.
+_THERE: Final = """
+SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = 'qmanager'),
+       EXISTS (SELECT 1 FROM pg_tables WHERE schemaname = 'qmanager' AND tablename = 'migrations')
+"""
+
 
 def migrate(db: psycopg.Connection[Any], address: Address) -> None:
     """Applies the migrations that are missing, each in a transaction of its own.
@@ -56,12 +62,12 @@ def _apply(db: psycopg.Connection[Any], address: Address, step: Migration) -> No
 
 def _version(db: psycopg.Connection[Any], address: Address) -> int:
     """The schema that is there; 0: none."""
-    schema, table = _one(db, "SELECT to_regnamespace('qmanager'), to_regclass('qmanager.migrations')")
-    if table is not None:
+    schema, table = _one(db, _THERE)
+    if table:
         (version,) = _one(db, "SELECT max(version) FROM qmanager.migrations")
         if version is not None:
             return int(version)
-    if schema is not None:
+    if schema:
         raise StoreForeign(
             f"the schema qmanager of {address} belongs to another program", hint="give another database"
         )
