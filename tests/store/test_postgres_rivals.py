@@ -57,10 +57,10 @@ def rival(url: str) -> Iterator[PostgresTransaction]:
     known.read(connection)
     entry = Entry(known, connection)
     try:
-        connection.execute("BEGIN")
+        connection.begin()
         yield PostgresTransaction(connection, entry)
         entry.write()
-        connection.execute("COMMIT")
+        connection.commit()
     finally:
         connection.close()
 

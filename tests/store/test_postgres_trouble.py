@@ -102,17 +102,15 @@ def test_a_connection_lost_in_commit_is_neither_yes_nor_no_and_the_call_is_said_
     cluster: Cluster, store: PostgresStore, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lease = added_and_taken(store)
-    whole = connection.Connection.execute
+    whole = connection.Connection.commit
 
-    def execute(self: connection.Connection, sql: str) -> str:
-        done = whole(self, sql)
-        if sql == "COMMIT":  # it has held, and its answer does not come
-            monkeypatch.undo()
-            cluster.end_connections(url)
-            whole(self, "SELECT 1")
-        return done
+    def commit(self: connection.Connection) -> None:
+        whole(self)  # it has held, and its answer does not come
+        monkeypatch.undo()
+        cluster.end_connections(url)
+        self.execute("SELECT 1")
 
-    monkeypatch.setattr(connection.Connection, "execute", execute)
+    monkeypatch.setattr(connection.Connection, "commit", commit)
     with pytest.raises(NotCommitted, match="could not commit"):
         store.finish(finish(lease), NOW, DAY)
     assert in_the_end(lambda: store.finish(finish(lease), NOW, DAY)) == [Verdict.REPEATED]
@@ -125,6 +123,7 @@ def test_a_failed_statement_cannot_be_committed_over(store: PostgresStore) -> No
         add(tx, "a")
         with pytest.raises(StoreError):
             tx.connection.execute("SELECT * FROM no_such_table")
+            tx.connection.check()
     assert state(store, "a") is None
     add(store, "b")
     assert counts(store) == {"mail": {State.WAITING: 1}}

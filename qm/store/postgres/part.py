@@ -18,7 +18,7 @@ class Part(SQLPart):
     entry: Entry
 
     #: How many savepoints are open within one another, and whether a good one lies unreleased in there: that
-    #: is said together with the next, or not at all, since a commit releases them too. A round trip less.
+    #: is said with the next, or not at all, since a commit releases them too.
     _depth = 0
     _unreleased = False
 
@@ -29,16 +29,16 @@ class Part(SQLPart):
             raise NotCommitted("the transaction was undone", hint="try again")
         name = f"part_{self._depth}"
         mark = self.entry.mark()
-        self.connection.execute(
-            f"RELEASE {name}; SAVEPOINT {name}" if self._unreleased else f"SAVEPOINT {name}"
-        )
+        release = (f"RELEASE {name}",) if self._unreleased else ()
+        self.connection.execute(*release, f"SAVEPOINT {name}")
         self._depth, self._unreleased = self._depth + 1, False
         try:
             yield
+            self.connection.check()
         except BaseException:
             self.entry.reset(mark)
             if self.connection.in_transaction:  # else the connection is lost, and all of it undone
-                self.connection.execute(f"ROLLBACK TO {name}")
+                self.connection.roll_back(name)
             raise
         finally:
             self._depth, self._unreleased = self._depth - 1, True

@@ -74,12 +74,14 @@ class Readers:
         """`ask` all of it as of one moment."""
 
         def at_once(desk: Connection) -> T:
-            desk.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            desk.begin("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             try:
-                return ask(desk)
-            finally:
-                if desk.in_transaction:
-                    desk.execute("ROLLBACK")
+                found = ask(desk)
+                desk.commit()
+            except BaseException:
+                desk.roll_back()
+                raise
+            return found
 
         return self._ask(at_once)
 

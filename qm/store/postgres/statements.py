@@ -20,6 +20,9 @@ from qm.store.sql import queries
 
 _PARAMETER: Final = re.compile(r"\$(\d+)::(\w+(?:\[\])?)")
 
+#: A statement behind its WITH: what begins a line.
+_MAIN: Final = re.compile(r"^(?:SELECT|INSERT|UPDATE|DELETE)\b.*", re.MULTILINE | re.DOTALL)
+
 
 class Parameter:
     """A value in binary, None for NULL. Its subclasses are the types."""
@@ -43,11 +46,20 @@ class Statement:
         if sorted(types) != list(range(1, len(types) + 1)):
             raise ValueError(f"a parameter is not cast where it first stands: {text}")
         self.text = text.encode()
+        #: Whether it gives rows; else its success is all that there is to know.
+        self.answers = _answers(text)
         self._encoders = [_ENCODERS[types[number]] for number in sorted(types)]
 
     def parameters(self, values: Sequence[Any]) -> list[Parameter]:
         """`values` in binary. Raises `OverflowError` for an integer of more than 64 bits."""
         return [encode(value) for encode, value in zip(self._encoders, values, strict=True)]
+
+
+def _answers(text: str) -> bool:
+    main = _MAIN.search(text)
+    if main is None:
+        raise ValueError(f"no line begins with the statement: {text}")
+    return main.group().startswith("SELECT") or "RETURNING" in main.group()
 
 
 @lru_cache

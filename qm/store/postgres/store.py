@@ -133,7 +133,7 @@ class PostgresStore(Alone):
                 self._ledger.read(connection)
                 self._read_by = connection
             self._ledger.fold(connection)
-            connection.execute("BEGIN" if sync else "BEGIN; SET LOCAL synchronous_commit = off")
+            connection.begin(*(() if sync else ("SET LOCAL synchronous_commit = off",)))
         except QueueError as error:
             self._judge(connection, error)
             raise
@@ -159,15 +159,13 @@ class PostgresStore(Alone):
             raise NotCommitted("the store could not commit: the transaction was undone", hint="try again")
         try:
             tx.entry.write()
-            said = tx.connection.execute("COMMIT")
+            tx.connection.commit()
         except QueueError as error:
             raise NotCommitted(f"the store could not commit: {error}", hint="try again") from error
-        if said != "COMMIT":  # what had failed before is rolled back, and that is no error to the server
-            raise NotCommitted("the store could not commit: the transaction was undone", hint="try again")
 
     def _roll_back(self, connection: Connection) -> None:
         try:
-            connection.execute("ROLLBACK")
+            connection.roll_back()
         except QueueError:
             self._link.drop(connection)  # the server undoes what a lost connection had begun
 

@@ -33,7 +33,7 @@ created AS (
 ),
 add_input AS (
     INSERT INTO inputs (n, data)
-    SELECT created.n, given.far FROM given JOIN created ON created.n = given.n WHERE given.far IS NOT NULL
+    SELECT n, far FROM given WHERE far IS NOT NULL AND n IN (SELECT n FROM created)
 )
 SELECT id, NULL::bytea FROM created UNION ALL SELECT id, digest FROM known
 
@@ -54,7 +54,7 @@ WITH heads AS MATERIALIZED (
 ),
 chosen AS MATERIALIZED (
     SELECT n, place FROM (
-        SELECT n, row_number() OVER line AS place, sum(input_size) OVER line AS size,
+        SELECT n, row_number() OVER line AS place, sum(input_size::int) OVER line AS size,
                max(deaths) OVER line AS deaths
         FROM heads
         WINDOW line AS (ORDER BY priority DESC, seq ROWS UNBOUNDED PRECEDING)
@@ -62,17 +62,17 @@ chosen AS MATERIALIZED (
     WHERE place = 1 OR (deaths = 0 AND size <= $4::bigint)
 ),
 locked AS MATERIALIZED (
-    SELECT t.n, chosen.place FROM chosen JOIN tasks AS t ON t.n = chosen.n
+    SELECT t.n, chosen.place::int FROM chosen JOIN tasks AS t ON t.n = chosen.n
     WHERE t.state = 'waiting'
     FOR UPDATE OF t SKIP LOCKED
 ),
 taken AS (
     UPDATE tasks SET
-        state = 'running', attempt = tasks.attempt + 1, lease = tokens.lease,
+        state = 'running', attempt = tasks.attempt + 1, lease = ($2::bigint[])[locked.place],
         session = $5::text, slot = $6::bigint, incarnation = $7::bigint,
         worker = (SELECT host || ':' || pid FROM sessions WHERE sessions.session = $5),
         started = $8::float8, progress = NULL, note = NULL
-    FROM locked JOIN unnest($2::bigint[]) WITH ORDINALITY AS tokens (lease, place) USING (place)
+    FROM locked
     WHERE tasks.n = locked.n
     RETURNING tasks.*
 )
