@@ -24,8 +24,8 @@ from tests.postgres import Cluster, own_cluster, want_postgres
 
 T = TypeVar("T")
 
-#: Tries of what must go well in the end; a store waits a second at each, and its link five between two.
-_TRIES = 30
+#: Tries of what must go well in the end, half a second apart; a link waits five between two of its own.
+_TRIES = 60
 
 
 @pytest.fixture
@@ -46,11 +46,12 @@ def store(url: str) -> Iterator[PostgresStore]:
 
 def in_the_end(work: Callable[[], T]) -> T:
     """Says it again while it is not committed, as a client does."""
+    pause = threading.Event()
     for _ in range(_TRIES):
         try:
             return work()
         except NotCommitted:
-            continue
+            pause.wait(0.5)
     return work()
 
 

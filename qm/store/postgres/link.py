@@ -47,6 +47,8 @@ class Link:
         self._wake_read, self._wake_write = os.pipe()
         self._closing = threading.Event()
         self._up = threading.Event()
+        #: It was called, and did not answer.
+        self._away = False
         self._guard = threading.Lock()
         self._lock: ManagerLock | None = None
         self._connection: Connection | None = None
@@ -71,12 +73,17 @@ class Link:
         if over is not None:
             on_broken(over)
 
+    def wait(self) -> None:
+        """Until the database is there, for a moment; not at all where it is known to be away, since callers
+        take turns. Raises `NotCommitted`."""
+        if not self._up.wait(0 if self._away else _PATIENCE):
+            raise NotCommitted(f"the database {self._address} cannot be reached", hint="try again")
+
     def take(self) -> Connection:
         """The writing connection. Raises `NotCommitted` while there is none."""
-        if not self._up.wait(_PATIENCE) or (connection := self._connection) is None:
-            raise NotCommitted(
-                f"the database {self._address} cannot be reached", hint="try again; it is being called"
-            )
+        self.wait()
+        if (connection := self._connection) is None:  # lost just now
+            raise NotCommitted(f"the database {self._address} cannot be reached", hint="try again")
         self._close_left()
         return connection
 
@@ -132,6 +139,7 @@ class Link:
             except StoreBusy as error:
                 return self._end(error)
             except StoreError as error:
+                self._away = True
                 _log.warning("%s; trying again in %g s", error, pause)
                 self._closing.wait(pause)
                 pause = min(2 * pause, _LONGEST)
@@ -148,6 +156,7 @@ class Link:
             if self._connection is not None:
                 self._left.append(self._connection)
             self._connection = connection
+            self._away = False
             self._up.set()
 
     def _end(self, why: StoreError) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -26,7 +25,7 @@ logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 _MOST: Final = 4
 
 #: Seconds that a question waits for one of them.
-_PATIENCE: Final = 5.0
+_PATIENCE: Final = 2.0
 
 
 class _Reading(psycopg.Connection[Any]):
@@ -90,26 +89,22 @@ class Readers:
         self._pool.close()
 
     def _ask(self, ask: Callable[[Connection], T]) -> T:
-        for _ in range(_MOST):
+        for _ in range(_MOST + 1):
+            db = self._borrow()
             try:
-                with self._lent() as desk:
-                    return ask(desk)
+                return ask(db.desk)
             except NotCommitted:
-                if not useless(desk.db):
+                if not useless(db):
                     raise
-        with self._lent() as desk:
-            return ask(desk)
+            finally:
+                self._pool.putconn(db)
+        raise NotCommitted("the database ends all connections", hint="try again")
 
-    @contextmanager
-    def _lent(self) -> Iterator[Connection]:
+    def _borrow(self) -> _Reading:
         try:
-            db = self._pool.getconn()
+            return self._pool.getconn()
         except psycopg.Error as error:
             raise told(error) from error
-        try:
-            yield db.desk
-        finally:
-            self._pool.putconn(db)
 
     def _configure(self, db: _Reading) -> None:
         try:

@@ -76,11 +76,11 @@ class PostgresStore(Alone):
         return _Turn(self, sync)
 
     def get(self, ids: Sequence[str]) -> Generator[PackedTask | None, None, None]:
-        self._check_open()
+        self._check_there()
         return self._reader.get(ids)
 
     def list(self, query: ListQuery) -> PackedPage:
-        self._check_open()
+        self._check_there()
         return self._readers.snapshot(lambda desk: PostgresReader(desk, self._ledger.counts).list(query))
 
     def counts(self) -> dict[str, dict[State, int]]:
@@ -90,31 +90,31 @@ class PostgresStore(Alone):
         return self._ledger.waiting(types)
 
     def held(self, slot: Slot | None = None, *, session: str | None = None) -> Sequence[Held]:
-        self._check_open()
+        self._check_there()
         return self._reader.held(slot, session=session)
 
     def leased(self, leases: Sequence[Lease]) -> Sequence[Held | None]:
-        self._check_open()
+        self._check_there()
         return self._reader.leased(leases)
 
     def cancelling(self, ids: Sequence[str] | None = None) -> Sequence[tuple[str, Lease]]:
-        self._check_open()
+        self._check_there()
         return self._reader.cancelling(ids)
 
     def attempts(self, id: str, before: int | None = None) -> Sequence[PackedAttempt]:
-        self._check_open()
+        self._check_there()
         return self._reader.attempts(id, before)
 
     def sessions(self) -> Sequence[WorkerInfo]:
-        self._check_open()
+        self._check_there()
         return self._reader.sessions()
 
     def next_due(self) -> float | None:
-        self._check_open()
+        self._check_there()
         return self._reader.next_due()
 
     def next_expiry(self) -> float | None:
-        self._check_open()
+        self._check_there()
         return self._reader.next_expiry()
 
     def close(self) -> None:
@@ -179,6 +179,11 @@ class PostgresStore(Alone):
             raise StoreError("the store is closed")
         if self._link.over is not None:
             raise Draining(f"the manager is stopping: {self._link.over}", hint="try again when it is back")
+
+    def _check_there(self) -> None:
+        """As `_check_open`, and with no wait for a pool that waits for a server that is away."""
+        self._check_open()
+        self._link.wait()
 
 
 class _Turn:
