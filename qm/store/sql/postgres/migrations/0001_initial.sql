@@ -57,10 +57,10 @@ CREATE TABLE tasks (
     CHECK ((ended IS NULL) = (expires IS NULL)),
     CHECK (state <> 'running' OR attempt > 0)
 ) WITH (
-    -- Every move changes `state`, which the indexes below speak of, so that no move can be HOT: there is no
-    -- index entry to be saved by free space, but the new row falls into the page that the old one dirties
-    -- already, instead of another. A fifth is room for the two further versions of a fifth of a page's tasks
-    -- between two vacuums; progress, which is HOT, uses it too.
+    -- Every move changes `state`, which the indexes below speak of, so that no move can be HOT and no index
+    -- entry is saved by free space. But a new row falls into the page that the old one dirties already, while
+    -- there is room. Over 40,000 tasks, taken and finished, 100 / 80 / 60: 1,641 / 1,579 / 1,512 bytes of log a
+    -- task, and a table of 6.8 / 8.5 / 11.3 MB while they wait; 80 was the fastest by some hundredths.
     fillfactor = 80,
     -- Dead rows are as many as moves. Vacuum by their number, not by a share of the table: with a million
     -- ended tasks kept, the usual fifth would let 200,000 dead rows (and entries of `waiting`, which a take
