@@ -37,6 +37,8 @@ _SETTINGS: Final = {
     "timezone": "UTC",
     "lc_messages": "C",
 }
+#: Ends the server with the tests, also where they are killed.
+_GUARD: Final = ("setpriv", "--pdeathsig", "QUIT") if shutil.which("setpriv") else ()
 _numbers = count(1)
 
 
@@ -81,7 +83,7 @@ class Cluster:
         assert program is not None
         with (self.folder / "log").open("ab") as log:
             self._server = subprocess.Popen(
-                [program, "-D", "data", "-p", str(self.port), "-k", str(self.folder), *options],
+                [*_GUARD, program, "-D", "data", "-p", str(self.port), "-k", str(self.folder), *options],
                 cwd=self.folder, user=self._user, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         pause = threading.Event()
