@@ -21,8 +21,8 @@ Commands:
 Options:
   --rpc ADDRESS        Where clients and workers connect (QM_RPC, default 127.0.0.1:8090).
   --http ADDRESS       Where the page is (QM_HTTP, default 127.0.0.1:8080); off: no page.
-  --store URL          sqlite:PATH, or memory: to keep nothing (QM_STORE, default queue.db in
-                       QM_HOME or ~/.qmanager).
+  --store URL          sqlite:PATH, postgresql://USER@HOST/DATABASE, or memory: to keep nothing (QM_STORE,
+                       default queue.db in QM_HOME or ~/.qmanager).
   --durability WORD    full: what is acknowledged survives a power cut; relaxed: faster, and a power
                        cut may undo the last moments (QM_DURABILITY, default full).
   --tls                Speak TLS 1.3, and nothing else, with the certificate in QM_HOME (QM_TLS=on).

@@ -20,7 +20,7 @@ from qm.manager import QueueManager, Server
 from qm.manager.admission import Admission
 from qm.manager.webprocess import WebError, WebProcess
 from qm.queue import Queue
-from qm.store import Store, open_store
+from qm.store import Store, open_store, without_secrets
 from qm.version import __version__
 from qm.wire.address import Address
 
@@ -139,7 +139,7 @@ class Service:
         if self._store.kind == "memory":
             _log.info("the tasks are in memory, and end with this process")
         else:
-            _log.info("the tasks are in %s, durability %s", url, durability)
+            _log.info("the tasks are in %s, durability %s", without_secrets(url), durability)
         self._listen(self._store)
         if (
             self._settings.ready_file is not None
@@ -149,12 +149,18 @@ class Service:
         self._queue.start()
 
     def _listen(self, store: Store) -> None:
-        """A disk that fails ends us: what it would say from then on is not to be believed."""
+        """A disk that fails ends us: what it would say from then on is not to be believed. So does another
+        manager that has taken our database."""
         if store.kind == "sqlite":
             from qm.store.sqlite import SQLiteStore  # a manager in memory does without
 
             assert isinstance(store, SQLiteStore)
             store.health.listen(self._broken.tell)
+        elif store.kind == "postgresql":
+            from qm.store.postgres import PostgresStore
+
+            assert isinstance(store, PostgresStore)
+            store.listen(self._broken.tell)
 
     def _serve(self, admission: Admission) -> None:
         assert self._queue is not None

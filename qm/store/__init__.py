@@ -6,18 +6,20 @@ import re
 from pathlib import Path
 from typing import Final, Literal
 
-from qm.errors import BadRequest
+from qm.errors import BadRequest, StoreError
 from qm.store.base import Store
 
 Durability = Literal["full", "relaxed"]
 
-_KINDS: Final = "give sqlite:PATH, or memory: to keep nothing"
+_KINDS: Final = "give sqlite:PATH, postgresql://USER@HOST/DATABASE, or memory: to keep nothing"
 
-__all__ = ["Durability", "Store", "file_of", "open_store"]
+__all__ = ["Durability", "Store", "file_of", "open_store", "without_secrets"]
 
 
 def open_store(url: str, durability: Durability = "full") -> Store:
-    """The store at `url`: ``sqlite:PATH`` (or ``sqlite:///absolute/path``), or ``memory:``.
+    """The store at `url`: ``sqlite:PATH`` (or ``sqlite:///absolute/path``), ``postgresql://...`` as libpq
+    reads
+    it, or ``memory:``.
 
     `durability`: "full", what is acknowledged survives a power cut; "relaxed", a power cut may undo the last
     moments. Raises `BadRequest` for any other URL, and what the store raises when it opens.
@@ -36,8 +38,18 @@ def open_store(url: str, durability: Durability = "full") -> Store:
 
         return SQLiteStore.open(_path(place), durability=durability)
     if scheme in ("postgres", "postgresql"):
-        raise BadRequest("this version has no PostgreSQL store yet", hint=_KINDS)
+        return _postgres(url, durability)
     raise BadRequest(f"there is no store of the kind {_shown(scheme)}", hint=_KINDS)
+
+
+def without_secrets(url: str) -> str:
+    """`url` without the password in it, for logs."""
+    _, at, place = url.rpartition("@")
+    scheme, slashes, who = url.partition("://")
+    if not at or not slashes:
+        return re.sub(r"(password=)[^&]*", r"\1***", url)
+    user = who.partition("@")[0].partition(":")[0]
+    return re.sub(r"(password=)[^&]*", r"\1***", f"{scheme}://{user}@{place}")
 
 
 def file_of(url: str) -> Path:
@@ -46,6 +58,17 @@ def file_of(url: str) -> Path:
     if scheme != "sqlite":
         raise BadRequest(f"{_shown(url)} is no store in a file", hint="give sqlite:PATH")
     return Path(_path(place))
+
+
+def _postgres(url: str, durability: Durability) -> Store:
+    if "://" not in url:
+        raise BadRequest(f"{_shown(url)} is not a store", hint=_KINDS)
+    try:
+        from qm.store.postgres import PostgresStore
+    except ImportError as error:  # no psycopg, or one that finds no libpq
+        hint = "pip install 'qmanager[postgres]'"
+        raise StoreError(f"the PostgreSQL store wants psycopg: {error}", hint=hint) from error
+    return PostgresStore.open(url, durability=durability)
 
 
 def _path(place: str) -> str:

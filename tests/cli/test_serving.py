@@ -144,8 +144,8 @@ def test_a_host_that_is_not_ours_is_named(settings: Settings) -> None:
 
 
 def test_a_store_of_another_kind_is_refused_before_anything_serves(settings: Settings) -> None:
-    with pytest.raises(BadRequest, match="no PostgreSQL store yet"):
-        Service(with_(settings, store="postgresql://somewhere")).start()
+    with pytest.raises(BadRequest, match="no store of the kind 'mysql'"):
+        Service(with_(settings, store="mysql://somewhere")).start()
 
 
 def test_a_ready_file_that_cannot_be_written_ends_it(settings: Settings, tmp_path: Path) -> None:

@@ -126,9 +126,9 @@ def _reads_in_commits(patch: pytest.MonkeyPatch) -> None:
 def _looked_up_twice(patch: pytest.MonkeyPatch) -> None:
     whole = SQLiteReader._listed
 
-    def listed(reader: SQLiteReader, place: Any) -> Any:
-        whole(reader, place)
-        return whole(reader, place)
+    def listed(reader: SQLiteReader, found: Any) -> Any:
+        list(whole(reader, found))
+        return whole(reader, found)
 
     patch.setattr(SQLiteReader, "_listed", listed)
 

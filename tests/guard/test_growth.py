@@ -16,7 +16,7 @@ import pytest
 from qm.messages import AddStatus, Fail, ListQuery, NewTask, Release
 from qm.queue.timer import tick
 from qm.store.sql import Query, queries
-from qm.store.sqlite.paging import Place
+from qm.store.sql.paging import Place
 from qm.task import State
 from tests.guard.backlog import fill, id_of
 from tests.guard.meter import Bill

@@ -10,8 +10,10 @@ import pytest
 
 from qm.store.base import Store
 from qm.store.memory import MemoryStore
+from qm.store.postgres import PostgresStore
 from qm.store.sqlite import SQLiteStore
 from qm.testing import StoreContract
+from tests.postgres import want_postgres
 
 
 class TestMemoryStore(StoreContract):
@@ -32,3 +34,20 @@ class TestSQLiteStore(StoreContract):
     @pytest.fixture
     def reopen(self, tmp_path: Path) -> Callable[[], Store]:
         return lambda: SQLiteStore.open(tmp_path / "queue.db")
+
+
+class TestPostgresStore(StoreContract):
+    durable = True
+
+    @pytest.fixture
+    def url(self) -> str:
+        return want_postgres().emptied()
+
+    @pytest.fixture
+    def store(self, url: str) -> Iterator[Store]:
+        with closing(PostgresStore.open(url)) as store:
+            yield store
+
+    @pytest.fixture
+    def reopen(self, url: str) -> Callable[[], Store]:
+        return lambda: PostgresStore.open(url)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from qm.errors import BadRequest, StoreError
-from qm.store import open_store
+from qm.store import open_store, without_secrets
 
 
 @pytest.mark.parametrize("url", ["memory:", "memory://"])
@@ -53,8 +54,8 @@ def test_a_tilde_is_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("sqlite::memory:", "is not a file"),
         ("sqlite://host/path", "sqlite://host/path names a host"),
         ("sqlite://queue.db", "sqlite://queue.db names a host"),
-        ("postgresql://u@h/d", "this version has no PostgreSQL store yet"),
-        ("postgres://h", "this version has no PostgreSQL store yet"),
+        ("postgresql:queue", "'postgresql:queue' is not a store"),
+        ("postgresql://u@h:none/d?no=such", "the store's URL cannot be read"),
         ("mysql://h/d", "there is no store of the kind 'mysql'"),
     ],
 )
@@ -62,7 +63,7 @@ def test_any_other_is_refused_with_what_there_is(url: str, complaint: str) -> No
     with pytest.raises(BadRequest) as raised:
         open_store(url)
     assert complaint in str(raised.value)
-    assert "sqlite:" in str(raised.value.hint) or "memory:" in str(raised.value.hint)
+    assert any(kind in str(raised.value.hint) for kind in ("sqlite:", "memory:", "postgresql:"))
 
 
 def test_a_mistyped_url_does_not_give_its_password_away() -> None:
@@ -75,3 +76,26 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="cannot open the store"):
         open_store(f"sqlite:{tmp_path}/file/queue.db")
+
+
+def test_without_psycopg_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "qm.store.postgres", None)  # as an import that fails
+    with pytest.raises(StoreError, match="wants psycopg") as raised:
+        open_store("postgresql://host/database")
+    assert "qmanager[postgres]" in str(raised.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:queue.db", "sqlite:queue.db"),
+        ("postgresql://u:s@cret@h:1/d", "postgresql://u@h:1/d"),
+        (
+            "postgresql://u@h/d?password=secret&sslmode=require",
+            "postgresql://u@h/d?password=***&sslmode=require",
+        ),
+        ("postgresql://h/d", "postgresql://h/d"),
+    ],
+)
+def test_what_is_logged_has_no_password(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import apsw
 import pytest
+from qm.store.sql.paging import places
 
 from qm.messages import Fail, Finish, ListQuery, NewTask, Slot
 from qm.policy.decision import Bury
@@ -15,7 +16,6 @@ from qm.store.sqlite import SQLiteStore
 from qm.store.sqlite.connection import Connection
 from qm.store.sqlite.file import APPLICATION_ID
 from qm.store.sqlite.health import Health
-from qm.store.sqlite.paging import places
 from qm.store.sqlite.reserve import Reserve
 from qm.task import ENDED, State
 

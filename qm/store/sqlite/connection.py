@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn
 
 import apsw
 
 from qm.errors import BadRequest
 from qm.store.sql import queries
+from qm.store.sql.part import Row
 from qm.store.sqlite.health import Health
-
-Row: TypeAlias = tuple[Any, ...]
 
 #: Rows per statement. Larger batches are cut: a statement's text is only kept prepared up to 16 KiB.
 CHUNK: Final = 128

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 from qm.errors import NotCommitted
+from qm.store.sql.part import Part as SQLPart
 from qm.store.sqlite.connection import Connection
 from qm.store.sqlite.ledger import Entry
 
-#: Bytes of a payload that stays with its row instead of a table of its own: no more than the row itself has,
-#: so that pages hold half as many rows at the worst.
-NEAR_MAX: Final = 128
 
-
-class Part:
+class Part(SQLPart):
     """A group of verbs: the connection they run on, and the entry they note their moves in."""
 
     connection: Connection

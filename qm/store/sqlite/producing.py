@@ -1,19 +1,18 @@
-"""The producers' verbs: add, cancel, requeue, forget."""
+"""The producers' verb add."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from qm.messages import AddStatus, NewTask
 from qm.store.checks import check_new
-from qm.store.sqlite.connection import Row
-from qm.store.sqlite.part import NEAR_MAX, Part
-from qm.task import ENDED, State
+from qm.store.sql.changing import Changing
+from qm.store.sql.part import NEAR_MAX
+from qm.store.sqlite.part import Part
+from qm.task import State
 
-_CANCELLABLE = (State.BLOCKED, State.SCHEDULED, State.WAITING)
 
-
-class Producing(Part):
+class Producing(Part, Changing):
     """See `qm.store.base.Verbs`."""
 
     def add(self, tasks: Sequence[NewTask], now: float) -> list[AddStatus]:
@@ -33,40 +32,6 @@ class Producing(Part):
         self._insert(fresh, now)
         return statuses
 
-    def cancel(self, ids: Sequence[str], now: float, keep: float) -> list[State | None]:
-        found = self._states(ids)
-        numbers = []
-        for _, state, name, n, _ in _of(found, _CANCELLABLE):
-            numbers.append((n,))
-            self.entry.move(name, State(state), State.CANCELLED)
-        self.connection.run_many("cancel", numbers, (now, keep))
-        running = [(row[3],) for row in _of(found, (State.RUNNING,))]
-        self.connection.run_many("cancel_running", running, (now,))
-        return _before(found, ids, _CANCELLABLE, State.CANCELLED)
-
-    def requeue(self, ids: Sequence[str], now: float) -> list[State | None]:
-        found = self._states(ids)
-        places = []
-        for _, _, name, n, _ in _of(found, (State.FAILED,)):
-            places.append((n, self.entry.number()))
-            self.entry.move(name, State.FAILED, State.WAITING)
-        self.connection.run_many("requeue", places)
-        return _before(found, ids, (State.FAILED,), State.WAITING)
-
-    def forget(self, ids: Sequence[str], until: float) -> list[State | None]:
-        found = self._states(ids)
-        self.remove(_of(found, ENDED), until)
-        return _before(found, ids, ENDED, None)
-
-    def remove(self, rows: Sequence[Row], until: float) -> None:
-        """Deletes tasks given as (id, state, type, n, digest); their ids stay known."""
-        numbers = [(row[3],) for row in rows]
-        self.connection.run_many("bury_id", [(row[0], row[4], until) for row in rows])
-        for name in ("forget_attempts", "forget_details", "forget_inputs", "forget_outputs", "forget"):
-            self.connection.run_many(name, numbers)
-        for _, state, name, _, _ in rows:
-            self.entry.move(name, State(state), None)
-
     def _insert(self, tasks: Sequence[NewTask], now: float) -> None:
         rows, inputs = [], []
         for task in tasks:
@@ -84,27 +49,3 @@ class Producing(Part):
         self.connection.run_many("add", rows)
         if inputs:
             self.connection.run_many("add_input", inputs)
-
-    def _states(self, ids: Iterable[str]) -> dict[str, Row]:
-        """(id, state, type, n, digest) by id, each once."""
-        unique = [(id_,) for id_ in dict.fromkeys(ids)]
-        return {row[0]: row for row in self.connection.run_many("states", unique)}
-
-
-def _of(found: dict[str, Row], states: Iterable[State]) -> list[Row]:
-    wanted = {state.value for state in states}
-    return [row for row in found.values() if row[1] in wanted]
-
-
-def _before(
-    found: dict[str, Row], ids: Iterable[str], moved: Sequence[State], to: State | None
-) -> list[State | None]:
-    """The state of each id before its turn: an id named twice is found the second time where it went."""
-    now: dict[str, State | None] = {id_: State(row[1]) for id_, row in found.items()}
-    states = []
-    for id_ in ids:
-        state = now.get(id_)
-        states.append(state)
-        if state in moved:
-            now[id_] = to
-    return states

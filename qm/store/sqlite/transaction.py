@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qm.messages import AddStatus, NewTask
+from qm.store.sql.settling import Settling
 from qm.store.sqlite.connection import Connection
 from qm.store.sqlite.ledger import Entry
 from qm.store.sqlite.reading import SQLiteReader
 from qm.store.sqlite.reserve import Reserve
-from qm.store.sqlite.settling import Settling
 from qm.store.sqlite.timing import Timing
 from qm.store.sqlite.working import Working
 
 
 class SQLiteTransaction(Working, Settling, Timing, SQLiteReader):
     """See `qm.store.base.Transaction`."""
+
+    connection: Connection
+    entry: Entry
 
     def __init__(self, connection: Connection, entry: Entry, reserve: Reserve) -> None:
         SQLiteReader.__init__(self, connection, entry.counts)

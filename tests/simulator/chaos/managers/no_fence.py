@@ -9,8 +9,9 @@ import runpy
 from collections.abc import Sequence
 from pathlib import Path
 
-from qm.store.sqlite.connection import Row
-from qm.store.sqlite.settling import Settling, _End
+from qm.store.sql.part import Row
+from qm.store.sql.settling import Settling, _End
+from qm.store.sqlite.connection import Connection
 from qm.task import Lease
 
 _settle = Settling._settle
@@ -25,6 +26,7 @@ def settle(self: Settling, verb: str, ends: Sequence[_End], now: float, extra: R
 
 def _current(store: Settling, lease: Lease) -> Lease:
     """The lease that holds, whatever was said."""
+    assert isinstance(store.connection, Connection)
     found = store.connection.db.execute(_CURRENT, (lease.id,)).fetchone()
     return lease if found is None else Lease(lease.id, *found)
 

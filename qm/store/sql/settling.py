@@ -13,8 +13,7 @@ from typing import Final, NamedTuple
 from qm.messages import Details, Fail, Finish, Retry, Verdict
 from qm.policy.decision import Back, Bury, Cancel, Decision
 from qm.store.base import Recovery
-from qm.store.sqlite.connection import Row
-from qm.store.sqlite.part import NEAR_MAX, Part
+from qm.store.sql.part import NEAR_MAX, Part, Row
 from qm.task import Lease, Outcome, State
 
 #: Which counter a death raises: (crashes, lost).

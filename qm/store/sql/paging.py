@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from qm.errors import BadRequest
 from qm.limits import PRIORITY_MAX
 from qm.messages import ListQuery
-from qm.store.sqlite.connection import Connection, Row
+from qm.store.sql.part import Connection, Row
 from qm.task import ENDED
 
 _FAR: Final = 2**62

@@ -1,0 +1,57 @@
+"""The producers' verb add."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qm.messages import AddStatus, NewTask
+from qm.store.checks import check_new
+from qm.store.postgres.part import Part
+from qm.store.sql.changing import Changing
+from qm.store.sql.part import NEAR_MAX, Row
+from qm.task import State
+
+
+class Producing(Part, Changing):
+    """See `qm.store.base.Verbs`."""
+
+    def add(self, tasks: Sequence[NewTask], now: float) -> list[AddStatus]:
+        first: dict[str, NewTask] = {}
+        for task in tasks:
+            check_new(task)
+            first.setdefault(task.id, task)
+        known = self._insert(first, now)
+        statuses = []
+        for task in tasks:
+            digest = known.get(task.id)
+            if digest is None:
+                known[task.id] = task.digest
+                statuses.append(AddStatus.CREATED)
+            else:
+                same = digest == task.digest
+                statuses.append(AddStatus.DUPLICATE if same else AddStatus.CONFLICT)
+        return statuses
+
+    def _insert(self, tasks: dict[str, NewTask], now: float) -> dict[str, bytes | None]:
+        """Stores those whose ids are new. Gives the digests of the others."""
+        rows = [_row(task, now) for task in tasks.values()]
+        found: dict[str, bytes | None] = dict(self.connection.run_many("add", rows, (now,)))
+        for id_, digest in found.items():
+            if digest is None:
+                self.entry.move(tasks[id_].type, None, _state(tasks[id_]))
+        if len(found) < len(tasks):  # another manager added some meanwhile, and has committed
+            rest = tasks.keys() - found.keys()
+            found.update(self.connection.run_many("known", [(id_,) for id_ in rest]))
+        return found
+
+
+def _state(task: NewTask) -> State:
+    return State.SCHEDULED if task.delay > 0 else State.WAITING
+
+
+def _row(task: NewTask, now: float) -> Row:
+    due = now + task.delay if task.delay > 0 else None
+    size = len(task.input)
+    near, far = (task.input, None) if size <= NEAR_MAX else (None, task.input)
+    own = (task.attempts, task.timeout, task.keep)
+    return (task.id, task.type, _state(task).value, task.priority, task.digest, due, *own, size, near, far)

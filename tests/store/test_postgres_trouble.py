@@ -1,0 +1,241 @@
+"""What befalls a database: connections end, servers stop, others hold locks. Nothing is lost, and the store
+is
+back by itself."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import TypeVar
+
+import psycopg
+import pytest
+
+from qm.errors import Draining, NotCommitted, QueueError, StoreBusy, StoreError
+from qm.messages import AddStatus, Details, Finish, ListQuery, Verdict
+from qm.store.base import Transaction
+from qm.store.postgres import PostgresStore, connection, opening
+from qm.store.postgres.lock import _LOCK
+from qm.task import State
+from qm.testing.contract.samples import DAY, NOW, add, added_and_taken, counts, finish, get, new, state
+from tests.postgres import Cluster, own_cluster, want_postgres
+
+T = TypeVar("T")
+
+#: Tries of what must go well in the end, half a second apart; a link waits five between two of its own.
+_TRIES = 60
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return want_postgres()
+
+
+@pytest.fixture
+def url(cluster: Cluster) -> str:
+    return cluster.emptied()
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[PostgresStore]:
+    with closing(PostgresStore.open(url)) as store:
+        yield store
+
+
+def in_the_end(work: Callable[[], T]) -> T:
+    """Says it again while it is not committed, as a client does."""
+    pause = threading.Event()
+    for _ in range(_TRIES):
+        try:
+            return work()
+        except NotCommitted:
+            pause.wait(0.5)
+    return work()
+
+
+def test_ended_connections_are_opened_anew(cluster: Cluster, store: PostgresStore, url: str) -> None:
+    add(store, "a")
+    assert cluster.end_connections(url) >= 3, "the lock, the writer, and a reader"
+    assert in_the_end(lambda: store.add([new("b")], NOW)) == [AddStatus.CREATED]
+    assert state(store, "a") is State.WAITING, "a reader is asked again without the caller's help"
+    assert counts(store) == {"mail": {State.WAITING: 2}}
+
+
+def test_readers_are_back_at_once(cluster: Cluster, store: PostgresStore, url: str) -> None:
+    add(store, "a")
+    for _ in range(3):
+        cluster.end_connections(url)
+        assert store.next_due() is None
+        assert [task.id for task in store.list(ListQuery()).tasks] == ["a"]
+
+
+def test_a_transaction_that_loses_its_connection_did_not_happen(
+    cluster: Cluster, store: PostgresStore, url: str
+) -> None:
+    with pytest.raises(NotCommitted), store.begin() as tx:
+        add(tx, "a")
+        cluster.end_connections(url)
+    assert counts(store) == {}
+    assert in_the_end(lambda: store.add([new("a")], NOW)) == [AddStatus.CREATED]
+    assert counts(store) == {"mail": {State.WAITING: 1}}
+
+
+def test_a_part_that_loses_the_connection_undoes_the_whole(
+    cluster: Cluster, store: PostgresStore, url: str
+) -> None:
+    def lose(tx: Transaction) -> None:
+        add(tx, "a")
+        with pytest.raises(NotCommitted), tx.savepoint():
+            cluster.end_connections(url)
+            add(tx, "b")
+        with pytest.raises(NotCommitted), tx.savepoint():
+            add(tx, "c")
+
+    with pytest.raises(NotCommitted), store.begin() as tx:
+        lose(tx)
+    assert in_the_end(lambda: store.add([new("d")], NOW)) == [AddStatus.CREATED]
+    assert counts(store) == {"mail": {State.WAITING: 1}}
+
+
+def test_a_connection_lost_in_commit_is_neither_yes_nor_no_and_the_call_is_said_again(
+    cluster: Cluster, store: PostgresStore, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = added_and_taken(store)
+    whole = connection.Connection.commit
+
+    def commit(self: connection.Connection) -> None:
+        whole(self)  # it has held, and its answer does not come
+        monkeypatch.undo()
+        cluster.end_connections(url)
+        self.execute("SELECT 1")
+
+    monkeypatch.setattr(connection.Connection, "commit", commit)
+    with pytest.raises(NotCommitted, match="could not commit"):
+        store.finish(finish(lease), NOW, DAY)
+    assert in_the_end(lambda: store.finish(finish(lease), NOW, DAY)) == [Verdict.REPEATED]
+    assert counts(store) == {"mail": {State.DONE: 1}}, "counted though nobody heard of it"
+
+
+def test_a_failed_statement_cannot_be_committed_over(store: PostgresStore) -> None:
+    """The server answers COMMIT of a failed transaction with ROLLBACK, which is no error."""
+    with pytest.raises(NotCommitted, match="undone"), store.begin() as tx:
+        add(tx, "a")
+        with pytest.raises(StoreError):
+            tx.connection.execute("SELECT * FROM no_such_table")
+            tx.connection.check()
+    assert state(store, "a") is None
+    add(store, "b")
+    assert counts(store) == {"mail": {State.WAITING: 1}}
+
+
+def test_a_server_that_crashes_and_is_started_again_has_lost_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    cluster = own_cluster()
+    try:
+        with cluster.database() as url, closing(PostgresStore.open(url)) as store:
+            lease = added_and_taken(store)
+            add(store, "b")
+            cluster.stop()
+            with pytest.raises(NotCommitted):
+                add(store, "c")
+            with pytest.raises(NotCommitted):
+                state(store, "a")
+            cluster.start()
+            assert in_the_end(lambda: store.finish(finish(lease), NOW, DAY)) == [Verdict.ACCEPTED]
+            assert in_the_end(lambda: state(store, "b")) is State.WAITING
+            assert counts(store) == {"mail": {State.WAITING: 1, State.DONE: 1}}
+    finally:
+        cluster.stop()
+
+
+def test_a_server_that_came_back_as_a_standby_is_left(
+    cluster: Cluster, store: PostgresStore, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = url.rpartition("/")[2]
+    cluster.say(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+    try:
+        cluster.end_connections(url)
+        with pytest.raises(NotCommitted):
+            for _ in range(2):
+                add(store, "a")
+        assert "name the primary" in caplog.text or "read-only" in caplog.text
+    finally:
+        cluster.say(f"ALTER DATABASE {database} RESET default_transaction_read_only")
+    assert in_the_end(lambda: store.add([new("a")], NOW)) == [AddStatus.CREATED]
+
+
+def test_what_is_locked_by_others_for_long_is_told_and_not_waited_for(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(opening._SETTINGS, "lock_timeout", "100ms")
+    with closing(PostgresStore.open(url)) as store, psycopg.connect(url) as other:
+        lease = added_and_taken(store)
+        other.execute("SELECT * FROM qmanager.tasks FOR UPDATE")
+        with pytest.raises(NotCommitted, match="lock timeout"):
+            store.finish(finish(lease), NOW, DAY)
+        other.rollback()
+        assert store.finish(finish(lease), NOW, DAY) == [Verdict.ACCEPTED]
+
+
+def test_there_is_one_manager_and_another_is_told_which(url: str, store: PostgresStore) -> None:
+    with pytest.raises(StoreBusy, match=r"another manager \(qmanager .*:\d+, from ") as raised:
+        PostgresStore.open(url)
+    assert "stop it first" in str(raised.value.hint)
+    store.close()
+    PostgresStore.open(url).close()
+
+
+def test_a_manager_whose_database_another_took_says_so_and_ends(
+    cluster: Cluster, url: str, store: PostgresStore
+) -> None:
+    told: list[QueueError] = []
+    heard = threading.Event()
+
+    def listen(why: StoreError) -> None:
+        told.append(why)
+        heard.set()
+
+    store.listen(listen)
+    with _waiting_for_the_lock(cluster, url):
+        cluster.end_connections(url)
+        assert heard.wait(60)
+        assert isinstance(told[0], StoreBusy)
+        with pytest.raises((Draining, NotCommitted)):
+            add(store, "a")
+        with pytest.raises(Draining):
+            add(store, "a")
+
+
+@contextmanager
+def _waiting_for_the_lock(cluster: Cluster, url: str) -> Iterator[None]:
+    """Another manager that has the lock as soon as it is free."""
+    with psycopg.connect(url, autocommit=True, application_name="another") as db:
+        waiter = threading.Thread(target=db.execute, args=("SELECT pg_advisory_lock(%s)", (_LOCK,)))
+        waiter.start()
+        _until(
+            lambda: bool(cluster.say("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+        )
+        yield
+        waiter.join()  # it has the lock by now
+
+
+def _until(there: Callable[[], bool]) -> None:
+    """Waits for something that another connection does."""
+    pause = threading.Event()
+    for _ in range(1000):
+        if there():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it did not happen")
+
+
+def test_the_last_words_of_a_task_may_be_no_text(store: PostgresStore) -> None:
+    """PostgreSQL keeps no NUL."""
+    lease = added_and_taken(store)
+    store.finish([Finish(lease, b"\0", Details(log="a\0b"))], NOW, DAY)
+    assert [one.log for one in store.attempts("a")] == ["a\u2400b"]
+    assert get(store, "a").output == b"\0"
