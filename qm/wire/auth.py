@@ -21,6 +21,7 @@ from typing import Final
 
 from qm.errors import AuthFailed, BadRequest
 from qm.limits import KEY_MIN
+from qm.wire.forks import openssl
 from qm.wire.frames import Connection, SpeaksTLS, WireError
 from qm.wire.roles import Key
 
@@ -110,7 +111,8 @@ def _challenge(connection: Connection, timeout: float) -> bytes:
 
 
 def _prove(key: bytes, side: bytes, server: bytes, client: bytes, certificate: bytes) -> bytes:
-    return hmac.digest(key, b"qm1 " + side + b"\0" + server + client + certificate, "sha256")
+    with openssl:
+        return hmac.digest(key, b"qm1 " + side + b"\0" + server + client + certificate, "sha256")
 
 
 def _left(deadline: float) -> float:

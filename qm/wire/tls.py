@@ -18,6 +18,7 @@ import threading
 import time
 from typing import Final, overload
 
+from qm.wire.forks import openssl
 from qm.wire.frames import Stream, WireError
 
 #: A record and its frame: more is not decrypted in one step, and less memory stays with an idle connection.
@@ -48,7 +49,8 @@ class _Session:
     def __init__(self, context: ssl.SSLContext, host: str | None) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         server = context.protocol == ssl.PROTOCOL_TLS_SERVER
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server, host)
+        with openssl:
+            self._tls = context.wrap_bio(self._incoming, self._outgoing, server, host)
         #: Guards all of OpenSSL's objects; held while it computes.
         self._lock = threading.Lock()
         #: Held while a frame is encrypted and goes out, so that records arrive in their order.
@@ -56,7 +58,7 @@ class _Session:
 
     def shake(self, received: bytes) -> tuple[bool, bytes, ssl.SSLError | None]:
         """Goes on with the handshake: whether it is done, what to send, and why it failed."""
-        with self._lock:
+        with self._lock, openssl:
             self._incoming.write(received)
             done, failure = False, None
             try:
@@ -70,7 +72,7 @@ class _Session:
 
     def open(self, received: bytes, size: int) -> bytes | None:
         """Decrypts; b"" where the peer said farewell, None where more must be received first."""
-        with self._lock:
+        with self._lock, openssl:
             if received:
                 self._incoming.write(received)
             elif not (self._tls.pending() or self._incoming.pending):
@@ -86,7 +88,7 @@ class _Session:
 
     def seal(self, data: bytes) -> bytes:
         """Encrypts."""
-        with self._lock:
+        with self._lock, openssl:
             rest = memoryview(data)
             try:
                 while rest:
@@ -97,7 +99,7 @@ class _Session:
 
     def certificate(self) -> bytes:
         """The peer's certificate (DER)."""
-        with self._lock:
+        with self._lock, openssl:
             return self._tls.getpeercert(binary_form=True) or b""
 
 

@@ -18,6 +18,7 @@ from typing import Final
 
 from qm.errors import AuthFailed, BadRequest
 from qm.wire.address import Address
+from qm.wire.forks import openssl
 from qm.wire.frames import Connection
 from qm.wire.servertls import digest_of, fingerprint
 from qm.wire.tls import NotTLS, TLSError, TLSSocket
@@ -62,7 +63,8 @@ class Trust:
             secured.shake(deadline)
         except TLSError as error:
             raise explain(error, address) from None
-        digest = hashlib.sha256(secured.certificate()).digest()
+        with openssl:
+            digest = hashlib.sha256(secured.certificate()).digest()
         pinned = self._pinned()
         if pinned is not None and not hmac.compare_digest(digest, pinned):
             raise AuthFailed(
@@ -77,6 +79,10 @@ class Trust:
         return self._digest if self._pin is None else digest_of(self._pin)
 
     def _context(self) -> ssl.SSLContext:
+        with openssl:
+            return self._make_context()
+
+    def _make_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         if self._ca is None:
