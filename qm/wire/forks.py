@@ -1,8 +1,8 @@
 """A fork waits until no thread is inside OpenSSL.
 
 What all of OpenSSL's objects share is guarded by locks of its own. A fork in the moment in which another
-thread holds one leaves it locked in the child for ever, and the child hangs in its first handshake. So whoever
-calls OpenSSL says so, and a fork, of whatever the program does, comes before or after.
+thread holds one leaves it locked in the child for ever, and the child hangs in its first handshake. So
+whoever calls OpenSSL says so, and a fork, of whatever the program does, comes before or after.
 """
 
 from __future__ import annotations

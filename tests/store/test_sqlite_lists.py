@@ -7,11 +7,11 @@ from pathlib import Path
 
 import apsw
 import pytest
-from qm.store.sql.paging import places
 
 from qm.messages import Fail, Finish, ListQuery, NewTask, Slot
 from qm.policy.decision import Bury
 from qm.store.sql import migrations
+from qm.store.sql.paging import places
 from qm.store.sqlite import SQLiteStore
 from qm.store.sqlite.connection import Connection
 from qm.store.sqlite.file import APPLICATION_ID
