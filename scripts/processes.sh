@@ -8,6 +8,14 @@ start() {
     started=$!
 }
 
+# unnoted PIDS: the newest program, where its pid is none of PIDS: a signal can come before the script has noted it.
+unnoted() {
+    case " $* " in
+    *" ${!:-} "*) ;;
+    *) echo "$!" ;;
+    esac
+}
+
 alive() {
     kill -0 "$1" 2>/dev/null
 }

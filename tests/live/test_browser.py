@@ -145,6 +145,10 @@ def test_a_row_keeps_its_focus_while_others_come(manager: Manager, viewer: Viewe
     expect(link).to_be_focused()
 
 
+#: As much of it as the name of a host may be.
+HOSTILE_HOST = "".join(filter(str.isprintable, HOSTILE))[:250]
+
+
 class HostileWorker:
     """A worker whose name is hostile, and whose words are."""
 
@@ -153,7 +157,7 @@ class HostileWorker:
         self._slot = Slot("hostile", 0, 1)
         self._calls = 0
         types = {"hostile": TypeOptions()}
-        self._queue.attach(WorkerInfo(session="hostile", host=HOSTILE, pid=1, processes=1, types=types))
+        self._queue.attach(WorkerInfo(session="hostile", host=HOSTILE_HOST, pid=1, processes=1, types=types))
 
     def run(self, id: str) -> Taken:
         """A task that it runs, with a note of its own."""
