@@ -19,33 +19,34 @@ class Gate:
     """`with gate:` around calls of OpenSSL; they may be nested, and many threads may be inside."""
 
     def __init__(self) -> None:
-        #: Its lock may be taken twice by one thread: a signal's handler can come in between, and fork.
-        self._idle = threading.Condition()
-        self._inside = 0
-        os.register_at_fork(before=self._close, after_in_parent=self._open, after_in_child=self._renew)
+        self._begin()
+        os.register_at_fork(before=self._close, after_in_parent=self._open, after_in_child=self._begin)
 
     def __enter__(self) -> None:
-        with self._idle:
+        with self._lock:
             self._inside += 1
 
     def __exit__(self, *error: object) -> None:
-        with self._idle:
+        with self._lock:
             self._inside -= 1
             if not self._inside:
                 self._idle.notify_all()
 
+    def _begin(self) -> None:
+        """Nobody is inside: also in a child, where there is one thread, and that was outside."""
+        # A signal's handler can come in between. It may fork: then one thread takes it twice. Or it may
+        # raise: so it is used itself, and not through the condition, whose Python could leave it taken.
+        self._lock = threading.RLock()
+        self._idle = threading.Condition(self._lock)
+        self._inside = 0
+
     def _close(self) -> None:
         """Nobody is inside, and nobody comes in until `_open`."""
-        self._idle.acquire()
+        self._lock.acquire()
         self._idle.wait_for(lambda: not self._inside, _PATIENCE)
 
     def _open(self) -> None:
-        self._idle.release()
-
-    def _renew(self) -> None:
-        """In the child there is one thread, and it is outside."""
-        self._idle = threading.Condition()
-        self._inside = 0
+        self._lock.release()
 
 
 #: One for the process, as OpenSSL's locks are.
