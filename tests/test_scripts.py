@@ -17,7 +17,10 @@ ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "scripts"
 
 #: Stands in for docker: writes down what it is told; THERE are its containers, networks and images.
-DOCKER = f"""#!{sys.executable}
+# Begun by a shell: a first line that names the interpreter cannot have a space in it.
+DOCKER = f"""#!/bin/sh
+'''exec' "{sys.executable}" "$0" "$@"
+' '''
 import json, os, sys
 with open(os.environ["CALLS"], "a") as calls:
     calls.write(json.dumps(sys.argv[1:]) + "\\n")
