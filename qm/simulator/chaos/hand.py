@@ -24,11 +24,16 @@ class Hand:
         self._number = config.number
         self.pipe, others = context.Pipe()
         self._process = context.Process(target=produce, args=(config, others), daemon=True)
-        before = signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # it keeps that: Ctrl-C is for us, it has its pipe
+        # It keeps the mask: Ctrl-C is for us, and it has its pipe. One that comes now is ours a moment later,
+        # since it would cut off what the child has to be told.
+        noted: list[int] = []
+        handler = signal.signal(signal.SIGINT, lambda number, _: noted.append(number))
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._process.start()
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if noted:
+            signal.raise_signal(signal.SIGINT)
         others.close()
 
     def hear(self) -> None:
