@@ -16,17 +16,13 @@ A manager at full durability without its page; the connections come from this pr
 from __future__ import annotations
 
 import resource
-import sys
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import msgspec
 from docopt import docopt
 
 from benchmarks.connections.measuring import beside_idle, beside_silent
 from benchmarks.connections.report import ConnectionsReport
-from benchmarks.machine import machine, versions
+from benchmarks.saved import report
 from benchmarks.stage import stage
 from benchmarks.usage import Steal
 
@@ -34,31 +30,19 @@ from benchmarks.usage import Steal
 def main() -> int:
     """Measures or reads, then writes; gives the exit code."""
     options: dict[str, Any] = docopt(__doc__)
-    try:
-        report = ConnectionsReport.load(Path(options["--from"])) if options["--from"] else _measure(options)
-        if options["--json"]:
-            report.save(Path(options["--json"]))
-    except (OSError, ValueError, msgspec.DecodeError) as error:
-        print(f"connections: {error}", file=sys.stderr)
-        return 2
-    print(report.markdown(), end="")
-    return 0
+    return report("connections", options, ConnectionsReport, lambda: _measure(options))
 
 
 def _measure(options: dict[str, Any]) -> ConnectionsReport:
     idle, silent = (_count(options, name) for name in ("--idle", "--silent"))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     steal = Steal()
     with stage("full") as here:
         found = beside_idle(here, idle)
     with stage("full") as here:
         handshakes = beside_silent(here, silent)
     return ConnectionsReport(
-        date=date,
-        machine=machine(),
-        versions=versions(),
         stolen=steal.share(),
         idle=idle,
         silent=silent,

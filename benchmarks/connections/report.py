@@ -7,18 +7,16 @@ from typing import Final
 
 import msgspec
 
+from benchmarks.saved import Saved
 from benchmarks.table import lines_of, number, provenance
 from benchmarks.timing import percentile
 
 _HEAD: Final = ("", "unit", "found")
 
 
-class ConnectionsReport(msgspec.Struct, kw_only=True):
+class ConnectionsReport(Saved, kw_only=True):
     """What idle connections cost, and how long calls and handshakes took beside a crowd."""
 
-    date: str
-    machine: dict[str, str]
-    versions: dict[str, str]
     #: How much of the machine's processor time the host took for others meanwhile.
     stolen: float
     #: How many connections were idle, and how many silent in a wave.
@@ -38,11 +36,6 @@ class ConnectionsReport(msgspec.Struct, kw_only=True):
     def save(self, path: Path) -> None:
         """Writes it as JSON, on one line: the times are many."""
         path.write_bytes(msgspec.json.encode(self) + b"\n")
-
-    @staticmethod
-    def load(path: Path) -> ConnectionsReport:
-        """Reads what `save` wrote. Raises `OSError`, `msgspec.DecodeError`."""
-        return msgspec.json.decode(path.read_bytes(), type=ConnectionsReport)
 
     def markdown(self) -> str:
         """The table, and where it was measured."""
