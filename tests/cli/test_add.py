@@ -14,7 +14,7 @@ from qm.ids import new_id
 from qm.task import State
 from tests.cli.stage import Call, Hand, Stdin
 
-HINT = 'hint: no worker serves "mail" now; start one with: qmworker --type mail\n'
+HINT = 'hint: no worker serves "mail" now; start one with: qmworker (--load MODULE if it is yours)\n'
 
 
 def only(client: Client) -> Any:

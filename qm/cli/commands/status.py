@@ -30,7 +30,10 @@ def status(arguments: Arguments, client: Client, output: Output) -> int:
     for line in _lines(now):
         print(printable(line))
     for name in now.unserved:
-        hint(f'tasks of type "{name}" wait and no worker serves it; start one with: qmworker --type {name}')
+        hint(
+            f'tasks of type "{name}" wait and no worker serves it; start one with: qmworker '
+            "(--load MODULE if it is yours)"
+        )
     return Exit.OK
 
 
