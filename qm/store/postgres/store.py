@@ -68,7 +68,7 @@ class PostgresStore(Alone):
             store = cls(address, link, line, manager)
             steps.callback(store._readers.close)
             with store.begin(sync=False) as tx:  # reads the counts
-                store._presence.live(tx.connection, Wants(False, False))
+                store._presence.live(tx.connection, Wants(False, False), 0)
             line.announce()
             steps.pop_all()
         return store
@@ -94,11 +94,11 @@ class PostgresStore(Alone):
     def want(self, wants: Wants) -> None:
         self._line.want(wants)
 
-    def look(self, wants: Wants, see: Callable[[Sight], None]) -> None:
+    def look(self, wants: Wants, ended: int, see: Callable[[Sight], None]) -> None:
         with self._turn:
             self._read_by = None  # the counts are read anew
         with self.begin(sync=False) as tx:
-            sight = self._presence.look(tx.connection, wants)
+            sight = self._presence.look(tx.connection, wants, ended)
             see(sight)
         self._presence.seen()
 

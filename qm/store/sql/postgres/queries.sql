@@ -491,18 +491,19 @@ WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.id = given.id AND tasks.ended 
 
 -- live --
 -- A manager says that it is there, for so many seconds, and learns what time it is here.
-INSERT INTO managers (manager, name, backend, until, hungry, watching)
+INSERT INTO managers (manager, name, backend, until, hungry, watching, ended)
 VALUES ($1::bigint, $2::text, $3::bigint, extract(epoch FROM clock_timestamp())::float8 + $4::float8,
-        $5::boolean, $6::boolean)
+        $5::boolean, $6::boolean, $7::bigint)
 ON CONFLICT (manager) DO UPDATE SET
-    backend = excluded.backend, until = excluded.until, hungry = excluded.hungry, watching = excluded.watching
+    backend = excluded.backend, until = excluded.until, hungry = excluded.hungry, watching = excluded.watching,
+    ended = excluded.ended
 RETURNING extract(epoch FROM clock_timestamp())::float8
 
 -- leave --
 DELETE FROM managers WHERE manager = $1::bigint
 
 -- managers --
-SELECT manager, name, hungry, watching FROM managers
+SELECT manager, name, ended, hungry, watching FROM managers
 WHERE until > extract(epoch FROM clock_timestamp())
 ORDER BY name
 
