@@ -10,32 +10,28 @@ UNION ALL
 SELECT tombstones.id, tombstones.digest FROM given JOIN tombstones ON tombstones.id = given.id
 
 -- add --
--- Gives the ids that are new, without a digest, and those that were known. Where another manager is first with
--- one meanwhile, its row stays and it is neither.
+-- Gives the ids that are new; of the others the rows stay, whoever added them meanwhile.
 WITH given AS MATERIALIZED (
     SELECT nextval('numbers') AS n, g.* FROM unnest(
         $1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::float8[], $7::bigint[], $8::float8[],
         $9::float8[], $10::bigint[], $11::bytea[], $12::bytea[]
     ) AS g (id, type, state, priority, digest, due, attempts, timeout, keep, input_size, near, far)
 ),
-known AS MATERIALIZED (
-    SELECT tasks.id, tasks.digest FROM given JOIN tasks ON tasks.id = given.id
-    UNION ALL
-    SELECT tombstones.id, tombstones.digest FROM given JOIN tombstones ON tombstones.id = given.id
-),
+gone AS MATERIALIZED (SELECT tombstones.id FROM given JOIN tombstones ON tombstones.id = given.id),
 created AS (
     INSERT INTO tasks (n, id, type, state, priority, seq, digest, added, due, attempts, timeout, keep,
                        input_size, input)
     SELECT n, id, type, state, priority, n, digest, $13::float8, due, attempts, timeout, keep, input_size, near
-    FROM given WHERE id NOT IN (SELECT id FROM known)
+    FROM given WHERE id NOT IN (SELECT id FROM gone)
     ON CONFLICT (id) DO NOTHING
     RETURNING n, id
 ),
 add_input AS (
     INSERT INTO inputs (n, data)
-    SELECT n, far FROM given WHERE far IS NOT NULL AND n IN (SELECT n FROM created)
+    -- IS TRUE keeps the planner from making it a join, which it would do row by row
+    SELECT n, far FROM given WHERE far IS NOT NULL AND (n IN (SELECT n FROM created)) IS TRUE
 )
-SELECT id, NULL::bytea FROM created UNION ALL SELECT id, digest FROM known
+SELECT id FROM created
 
 -- take --
 -- The heads of each type's line, unlocked and walked only as far as the limit reaches; of them the first that
