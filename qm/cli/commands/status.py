@@ -52,6 +52,8 @@ def _lines(status: Status) -> Iterator[str]:
     if not status.workers:
         yield "Workers: none"
     yield f"Manager: {status.version}, store {status.store}"
+    if status.others:
+        yield f"Other managers of the store: {', '.join(status.others)}"
 
 
 def _counts(states: Mapping[State, int]) -> str:
