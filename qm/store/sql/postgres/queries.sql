@@ -526,6 +526,9 @@ SELECT session FROM sessions WHERE manager = $1::bigint
 SELECT session, host, pid, processes, types, attached, manager IS NOT DISTINCT FROM $1::bigint FROM sessions
 ORDER BY session
 
+-- backend --
+SELECT pg_backend_pid()
+
 -- lead --
 -- A lock of the session's: gone with the connection. The key is "qmanager" in ASCII.
 SELECT pg_try_advisory_lock(x'716d616e61676572'::bigint)
