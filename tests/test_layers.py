@@ -19,7 +19,19 @@ QM = ROOT / "qm"
 
 #: Stands on nothing else, so that everything can stand on it.
 BOTTOM = frozenset(
-    {"clock", "errors", "ids", "limits", "logs", "messages", "payload", "sealing", "task", "version"}
+    {
+        "checks",
+        "clock",
+        "errors",
+        "ids",
+        "limits",
+        "logs",
+        "messages",
+        "payload",
+        "sealing",
+        "task",
+        "version",
+    }
 )
 
 
@@ -46,6 +58,9 @@ LAYERS = {
     ),
     "client": _layer(
         "runs on other hosts: what it knows of the manager is what the wire says", "wire", "environment"
+    ),
+    "postgres": _layer(
+        "runs in users' transactions: what it knows of the store is an SQL function", "environment", "client"
     ),
     "operations": _layer("user code starts here: it must import without a queue, a socket or a pool"),
     "worker": _layer(

@@ -40,7 +40,7 @@ class Producing:
         """
         task = new_task(type, input, **options)
         if self._gatherer.add(task) is AddStatus.CONFLICT:
-            raise _conflict([task.id])
+            raise conflict([task.id])
         return task.id
 
     def add_many(self, tasks: Iterable[NewTask], on_added: Callable[[int], None] | None = None) -> list[str]:
@@ -55,7 +55,7 @@ class Producing:
         for chunk, added in one_ahead(self._add_frame, frames):
             conflicts = [t.id for t, s in zip(chunk, added.statuses, strict=True) if s is AddStatus.CONFLICT]
             if conflicts:
-                raise _conflict(conflicts)
+                raise conflict(conflicts)
             ids.extend(task.id for task in chunk)
             if on_added is not None:
                 on_added(len(chunk))
@@ -214,7 +214,8 @@ class Producing:
                 )
 
 
-def _conflict(ids: Sequence[str]) -> IdConflict:
+def conflict(ids: Sequence[str]) -> IdConflict:
+    """The error for ids that belong to other tasks."""
     more = f" (and {len(ids) - 1} more)" if len(ids) > 1 else ""
     hint = "choose another id, or leave it out"
     return IdConflict(f"id {ids[0]!r} belongs to a task with another type or input{more}", hint)

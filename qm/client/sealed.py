@@ -65,13 +65,13 @@ class SealedQueue:
 
     def add(self, tasks: Sequence[NewTask]) -> Added:
         """An id that is there already is compared under each key: it may be from before a rotation."""
-        sealed = [self._sealed(task) for task in tasks]
+        sealed = [seal_new(self._keyring, task) for task in tasks]
         added = self._queue.add(sealed)
         for older in range(1, self._keyring.size):
             again = [n for n, status in enumerate(added.statuses) if status is AddStatus.CONFLICT]
             if not again:
                 break
-            told = self._queue.add([replace(sealed[n], digest=self._digest(tasks[n], older)) for n in again])
+            told = self._queue.add([under(self._keyring, older, tasks[n], sealed[n]) for n in again])
             for n, status in zip(again, told.statuses, strict=True):
                 added.statuses[n] = status
         return added
@@ -118,13 +118,6 @@ class SealedQueue:
         self._queue.crashed(crash)
 
     # On their way out.
-
-    def _sealed(self, task: NewTask) -> NewTask:
-        place = Place(Purpose.INPUT, task.id, task.type)
-        return replace(task, input=self._keyring.seal(place, task.input), digest=self._digest(task, 0))
-
-    def _digest(self, task: NewTask, key: int) -> bytes:
-        return self._keyring.digest(key, task.type, task.id, task.input)
 
     def _settled(self, items: Sequence[S]) -> builtins.list[S]:
         return [self._settle(item) for item in items]
@@ -193,6 +186,17 @@ class SealedQueue:
             return opened
         plain = unpack_failure(packed)
         return pack_failure(Failure(_NOT_SEALED, f"anyone could have written this: {plain}", plain.traceback))
+
+
+def seal_new(keyring: Keyring, task: NewTask) -> NewTask:
+    """`task` with its input sealed, and compared under the newest key."""
+    place = Place(Purpose.INPUT, task.id, task.type)
+    return under(keyring, 0, task, replace(task, input=keyring.seal(place, task.input)))
+
+
+def under(keyring: Keyring, key: int, task: NewTask, sealed: NewTask) -> NewTask:
+    """`sealed` as it is compared under the `key`-th key; `task` is the same one unsealed."""
+    return replace(sealed, digest=keyring.digest(key, task.type, task.id, task.input))
 
 
 def _place(purpose: Purpose, lease: Lease) -> Place:

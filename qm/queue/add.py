@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
 from typing import Final
 
-from qm.errors import BadRequest, TooLarge
-from qm.limits import ATTEMPTS_MAX, DELAY_MAX, IDS_MAX, PAYLOAD_MAX
+from qm.checks import check_added
+from qm.errors import TooLarge
+from qm.limits import IDS_MAX
 from qm.messages import Added, AddStatus, NewTask
-from qm.payload import fits_sealed
 from qm.queue.core import Core, Effects
-from qm.task import is_id, is_type
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +24,7 @@ def add(core: Core, tasks: Sequence[NewTask]) -> Added:
     if len(tasks) > IDS_MAX:
         raise TooLarge(f"{len(tasks)} tasks in one call, the limit is {IDS_MAX}")
     for task in tasks:
-        check(task)
+        check_added(task)
     now = core.clock.now()
     statuses = core.commit.run(lambda tx: tx.add(tasks, now))
     effects = Effects()
@@ -47,24 +45,3 @@ def _hint(core: Core, unserved: Sequence[str]) -> None:
         if name not in core.told_unserved and len(core.told_unserved) < _TOLD_MAX:
             core.told_unserved.add(name)
             _log.warning("tasks of type %s are added and no worker serves it", name)
-
-
-def check(task: NewTask) -> None:
-    """Raises `BadRequest` (or `TooLarge`) for a task that no store should see; stores check the rest."""
-    if not is_id(task.id):
-        raise BadRequest(f"{task.id[:80]!r} cannot be an id: 1 to 64 characters of A-Z a-z 0-9 . _ : -")
-    if not is_type(task.type):
-        raise BadRequest(
-            f"{task.type[:80]!r} cannot be a type: 1 to 64 characters of A-Z a-z 0-9 . _ : - "
-            "and the first of them a letter, a digit or _"
-        )
-    if len(task.input) > PAYLOAD_MAX and not fits_sealed(task.input):
-        raise TooLarge(f"the input of {task.id} has {len(task.input):,} bytes, the limit is {PAYLOAD_MAX:,}")
-    if len(task.digest) != 16:
-        raise BadRequest(f"the digest of {task.id} must have 16 bytes")
-    if not 0 <= task.delay <= DELAY_MAX:
-        raise BadRequest(f"a delay of {task.delay:g} s is not between 0 and {DELAY_MAX:g}")
-    if task.attempts is not None and task.attempts > ATTEMPTS_MAX:
-        raise BadRequest(f"{task.attempts} attempts is over {ATTEMPTS_MAX}")
-    if math.inf in (task.timeout, task.keep):
-        raise BadRequest(f"task {task.id}: a time without end is not possible")

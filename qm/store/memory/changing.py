@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from qm.checks import check_new, check_worker
 from qm.errors import WrongState
 from qm.limits import BATCH_BYTES
 from qm.messages import AddStatus, NewTask, Slot, Taken, WorkerInfo
-from qm.store.checks import check_new, check_worker
 from qm.store.memory.reading import Reading
 from qm.store.memory.rows import Row, Tombstone
 from qm.task import ENDED, Lease, State

@@ -21,7 +21,8 @@ _TOLD_MAX: Final = 2000
 
 
 class Message(Hints, omit_defaults=True, kw_only=True):
-    """Hints and who sent them. None: not a manager, but a program that adds tasks by SQL."""
+    """Hints and who sent them. None: not a manager, but a program that adds tasks by SQL. Its hints have a
+    `number`, which nobody reads: of equal ones in a transaction the server would send only one."""
 
     sender: int | None = None
     #: What the sender wants to hear of from now on, besides what it wanted before.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from qm.checks import check_new
 from qm.messages import AddStatus, NewTask
-from qm.store.checks import check_new
 from qm.store.postgres.part import Part
 from qm.store.sql.changing import Changing
 from qm.store.sql.part import NEAR_MAX, Row

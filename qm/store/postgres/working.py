@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from qm.checks import check_worker
 from qm.errors import SessionLost, WrongState
 from qm.limits import BATCH_BYTES
 from qm.messages import Progress, Slot, Taken, Verdict, WorkerInfo
-from qm.store.checks import check_worker
 from qm.store.postgres.part import Part
 from qm.store.sql.part import Row
 from qm.task import Lease, State

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from qm.checks import check_worker
 from qm.errors import WrongState
 from qm.limits import BATCH_BYTES
 from qm.messages import Progress, Slot, Taken, Verdict, WorkerInfo
-from qm.store.checks import check_worker
 from qm.store.sql.part import Row
 from qm.store.sqlite.ledger import random_token
 from qm.store.sqlite.part import Part

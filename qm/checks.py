@@ -1,4 +1,4 @@
-"""Values that no store takes, said in words before anything is written.
+"""Values that no queue or no store takes, said in words before anything is written.
 
 An SQL schema repeats these rules, so that a row edited by hand cannot lie; but its refusals come in the
 middle of a batch and speak of columns.
@@ -6,17 +6,41 @@ middle of a batch and speak of columns.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
-from qm.errors import BadRequest
-from qm.limits import PRIORITY_MAX, PRIORITY_MIN
+from qm.errors import BadRequest, TooLarge
+from qm.limits import ATTEMPTS_MAX, DELAY_MAX, PAYLOAD_MAX, PRIORITY_MAX, PRIORITY_MIN
 from qm.messages import NewTask, TypeOptions, WorkerInfo
+from qm.payload import fits_sealed
+from qm.task import is_id, is_type
 
 #: Characters of an id or a type.
 _NAME_MAX: Final = 64
 
 #: Characters of a host's name: as many as DNS allows, and Linux a machine less.
 _HOST_MAX: Final = 253
+
+
+def check_added(task: NewTask) -> None:
+    """Raises `BadRequest` (or `TooLarge`) for a task that no store should see; stores check the rest."""
+    if not is_id(task.id):
+        raise BadRequest(f"{task.id[:80]!r} cannot be an id: 1 to 64 characters of A-Z a-z 0-9 . _ : -")
+    if not is_type(task.type):
+        raise BadRequest(
+            f"{task.type[:80]!r} cannot be a type: 1 to 64 characters of A-Z a-z 0-9 . _ : - "
+            "and the first of them a letter, a digit or _"
+        )
+    if len(task.input) > PAYLOAD_MAX and not fits_sealed(task.input):
+        raise TooLarge(f"the input of {task.id} has {len(task.input):,} bytes, the limit is {PAYLOAD_MAX:,}")
+    if len(task.digest) != 16:
+        raise BadRequest(f"the digest of {task.id} must have 16 bytes")
+    if not 0 <= task.delay <= DELAY_MAX:
+        raise BadRequest(f"a delay of {task.delay:g} s is not between 0 and {DELAY_MAX:g}")
+    if task.attempts is not None and task.attempts > ATTEMPTS_MAX:
+        raise BadRequest(f"{task.attempts} attempts is over {ATTEMPTS_MAX}")
+    if math.inf in (task.timeout, task.keep):
+        raise BadRequest(f"task {task.id}: a time without end is not possible")
 
 
 def check_new(task: NewTask) -> None:
