@@ -24,7 +24,7 @@ from qm.sealing import Keyring, PayloadKeys
 _Talk: TypeAlias = Generator[Sequence[NewTask], Sequence[str], list[str]]
 
 
-def add(connection: Any, type: str, input: Any = None, *, notify: bool = True, **options: Any) -> str:
+def add(connection: Any, /, type: str, input: Any = None, *, notify: bool = True, **options: Any) -> str:
     """Adds a task in the transaction of `connection` and gives its id. `options` as `qm.new_task`.
 
     `notify`: your commit tells the managers (NOTIFY); without it they find the task within a second. Where
@@ -38,7 +38,7 @@ def add(connection: Any, type: str, input: Any = None, *, notify: bool = True, *
     return add_many(connection, [new_task(type, input, **options)], notify=notify)[0]
 
 
-def add_many(connection: Any, tasks: Iterable[NewTask], *, notify: bool = True) -> list[str]:
+def add_many(connection: Any, /, tasks: Iterable[NewTask], *, notify: bool = True) -> list[str]:
     """Adds tasks made by `new_task`, up to 250 in a statement, and gives their ids in order. As `add`; when
     it raises `IdConflict`, the other tasks of that statement and of those before are added if you commit."""
     way = find_way(connection)
@@ -55,13 +55,13 @@ def add_many(connection: Any, tasks: Iterable[NewTask], *, notify: bool = True) 
 
 
 async def add_async(
-    connection: Any, type: str, input: Any = None, *, notify: bool = True, **options: Any
+    connection: Any, /, type: str, input: Any = None, *, notify: bool = True, **options: Any
 ) -> str:
     """As `add`, for an asynchronous connection or cursor of psycopg 3."""
     return (await add_many_async(connection, [new_task(type, input, **options)], notify=notify))[0]
 
 
-async def add_many_async(connection: Any, tasks: Iterable[NewTask], *, notify: bool = True) -> list[str]:
+async def add_many_async(connection: Any, /, tasks: Iterable[NewTask], *, notify: bool = True) -> list[str]:
     """As `add_many`, for an asynchronous connection or cursor of psycopg 3."""
     way = find_async_way(connection)
     ids: list[str] = []

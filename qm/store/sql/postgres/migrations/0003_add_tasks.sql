@@ -25,7 +25,6 @@ DECLARE
     moment   CONSTANT float8 := extract(epoch FROM clock_timestamp());
     near_max CONSTANT integer := 128;         -- NEAR_MAX of qm/store/sql/part.py
     wrong    text;
-    fresh    bigint[];
     statuses text[];
     hints    text[];
 BEGIN
@@ -97,11 +96,10 @@ BEGIN
         FROM types GROUP BY part
     ),
     due AS (SELECT jsonb_build_object('due', min(due)) AS hint FROM created HAVING min(due) IS NOT NULL)
-    SELECT (SELECT array_agg(n) FROM created),
-           (SELECT array_agg(hint::text) FROM (SELECT hint FROM waiting UNION ALL SELECT hint FROM due) AS all_of),
+    SELECT (SELECT array_agg(hint::text) FROM (SELECT hint FROM waiting UNION ALL SELECT hint FROM due) AS all_of),
            (SELECT array_agg(CASE WHEN (n IN (SELECT n FROM created)) IS TRUE THEN 'created' END ORDER BY place)
             FROM given)
-    INTO fresh, hints, statuses;
+    INTO hints, statuses;
 
     -- Who was here first says whether it is the same task; an id may also have come twice in this call.
     IF array_position(statuses, NULL) IS NOT NULL THEN
@@ -115,8 +113,8 @@ BEGIN
     END IF;
 
     -- A task that was being forgotten left its tombstone while we waited for its row to go.
-    IF EXISTS (SELECT 1 FROM unnest(fresh) AS given (n) JOIN tasks ON tasks.n = given.n
-               JOIN tombstones ON tombstones.id = tasks.id) THEN
+    IF EXISTS (SELECT 1 FROM unnest(ids, statuses) AS given (id, status)
+               JOIN tombstones ON tombstones.id = given.id WHERE status = 'created') THEN
         RAISE serialization_failure USING MESSAGE = 'a task with this id was forgotten just now',
             HINT = 'Try the transaction again.';
     END IF;
