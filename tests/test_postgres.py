@@ -357,12 +357,18 @@ def test_a_database_without_a_queue(cluster: Cluster) -> None:
         assert "start qmanager with this database" in str(raised.value.hint)
 
 
-def test_a_queue_of_an_older_version(cluster: Cluster) -> None:
+def test_a_queue_of_an_older_version_until_a_manager_has_migrated_it(cluster: Cluster) -> None:
     with cluster.database() as url, psycopg.connect(url) as db:
-        for step in migrations("postgres")[:2]:
+        older = [step for step in migrations("postgres") if step.version < 3]
+        for step in older:
             db.execute(step.text.encode())
+            db.execute("INSERT INTO qmanager.migrations VALUES (%s, %s)", (step.version, step.name))
+        db.commit()
         with pytest.raises(StoreError, match="or one of an older qmanager"):
             qm.postgres.add(db, "mail")
+        db.rollback()
+        PostgresStore.open(url).close()
+        assert qm.postgres.add(db, "mail", id="a") == "a"
 
 
 def test_other_errors_of_the_database_are_its_own(db: psycopg.Connection) -> None:
