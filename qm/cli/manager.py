@@ -8,7 +8,7 @@ from qm import environment
 from qm.cli.arguments import Arguments
 from qm.errors import BadRequest, QueueError
 from qm.wire.address import Address, connect, parse_addresses
-from qm.wire.failover import none_answers
+from qm.wire.failures import none_answers
 from qm.wire.keys import read_key
 from qm.wire.remote import unreachable
 

@@ -18,14 +18,15 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
 from qm.clock import Clock, SystemClock
-from qm.errors import AuthFailed, Draining, NotCommitted, QueueError, TimedOut, Unreachable, by_code
+from qm.errors import AuthFailed, Draining, NotCommitted, QueueError, TimedOut, Unreachable
 from qm.wire.address import Address
 from qm.wire.channels import Channels, Dial, Limits
+from qm.wire.failures import Refusals, again, none_answers
 from qm.wire.frames import Connection
 
 _log = logging.getLogger(__name__)
@@ -43,9 +44,6 @@ _LIMITS: Final = (Limits(1.0, 3.5, True), Limits(2.0, 5.0, True), Limits(5.0, 5.
 
 #: Seconds after which a round in vain says nothing about the network any more.
 _ROUND_COUNTS: Final = 60.0
-
-#: Seconds for which a manager that refused our key is not asked again while there are others.
-_REFUSED: Final = 10.0
 
 #: Seconds for which a manager may fail to commit until we try another, and after which that is forgotten.
 _DOUBT: Final = 1.0
@@ -76,8 +74,7 @@ class Failover:
         #: Is told the place of each manager that we go to, before it is called.
         self.tell: Callable[[int], object] = lambda place: None
         self._routes = {place: Channels(place, authkey, self._dial_in_time) for place in self.addresses}
-        #: Until when managers that refused our key are left alone, and what they said.
-        self._refused: dict[Address, tuple[float, QueueError]] = {}
+        self._refusals = Refusals(self._clock)
         #: Since when our manager has not committed.
         self._doubt: float | None = None
         #: We hold a session.
@@ -133,7 +130,7 @@ class Failover:
     def _call_elsewhere(self, here: Channels, error: QueueError, say: partial[bytes]) -> bytes:
         """The answer of another manager; each is tried once."""
         rounds = self._rounds
-        failures: Failures = {here.address: self._note(here.address, error)}
+        failures: Failures = {here.address: self._refusals.note(here.address, error)}
         while True:
             found = self._find(failures, rounds)
             if say.args[1] in _SAID_ONCE:
@@ -141,7 +138,7 @@ class Failover:
             try:
                 return bytes(say(found))
             except (*_LEAVE, NotCommitted) as another:
-                failures[found.address] = self._note(found.address, another)
+                failures[found.address] = self._refusals.note(found.address, another)
             except TimedOut:
                 self._leave(found)
                 raise
@@ -151,18 +148,18 @@ class Failover:
         those who wait for it take what it has found."""
         with self._moving:
             if self._round is not None and rounds != self._rounds:  # in vain, while we waited
-                raise by_code(self._round.code, str(self._round), self._round.hint)
+                raise again(self._round)
             if self._here.address not in failures:
                 return self._here
             rest = [place for place in self.addresses if place not in failures]
             for place in random.sample(rest, len(rest)):
                 route = self._routes[place]
                 try:
-                    if refusal := self._refusal(place):
+                    if refusal := self._refusals.of(place):
                         raise refusal
                     route.open()
                 except QueueError as error:
-                    failures[place] = self._note(place, error)
+                    failures[place] = self._refusals.note(place, error)
                 else:
                     why = next(reversed(failures.values()))
                     self._move(route)
@@ -171,30 +168,25 @@ class Failover:
             self._rounds += 1
             self._round_at = self._clock.monotonic()
             self._round = in_vain = none_answers(failures)
-            welcome = [place for place in self.addresses if not self._refusal(place)] or self.addresses
+            welcome = [place for place in self.addresses if not self._refusals.of(place)] or self.addresses
             self._go_to(self._routes[random.choice(welcome)])  # where the next try begins
             raise in_vain
 
     def _draw_anew(self) -> None:
-        """Another manager, perhaps, if it lets us in at once. Whoever comes meanwhile goes on as before."""
-        if not self._moving.acquire(blocking=False):
-            return
-        try:
-            now = self._clock.monotonic()
-            if now < self._until:
-                return
-            self._until = now + random.uniform(*STAY)
+        """Another manager, perhaps, if it lets us in at once."""
+        self._until = self._clock.monotonic() + random.uniform(*STAY)  # first: others go on meanwhile
+        with self._moving:
             drawn = self._routes[random.choice(self.addresses)]
-            if drawn is self._here or self._refusal(drawn.address):
+            if drawn is self._here or self._refusals.of(drawn.address):
                 return
-            drawn.adopt(self._dial(drawn.address, self._authkey, limits=_PROBE))
+            try:
+                drawn.adopt(self._dial(drawn.address, self._authkey, limits=_PROBE))
+            except QueueError as error:
+                self._refusals.note(drawn.address, error)
+                _log.debug("staying with the manager at %s: %s", self._here.address, error)
+                return
             self._move(drawn)
             _log.debug("calling the manager at %s from now on: it was drawn", drawn.address)
-        except QueueError as error:
-            self._note(drawn.address, error)
-            _log.debug("staying with the manager at %s: %s", self._here.address, error)
-        finally:
-            self._moving.release()
 
     def _leave(self, here: Channels) -> None:
         """It let a call wait in vain: the next one goes elsewhere first."""
@@ -223,18 +215,6 @@ class Failover:
             self._doubt = now
         return now - self._doubt >= _DOUBT
 
-    def _note(self, place: Address, error: QueueError) -> QueueError:
-        if isinstance(error, AuthFailed) and not self._refusal(place):
-            self._refused[place] = (self._clock.monotonic() + _REFUSED, error)
-        return error
-
-    def _refusal(self, place: Address) -> QueueError | None:
-        """What the manager said, if it refused our key a moment ago."""
-        until, error = self._refused.get(place, (0.0, None))
-        if error is None or self._clock.monotonic() >= until:
-            return None
-        return by_code(error.code, str(error), error.hint)
-
     def _dial_in_time(self, address: Any, authkey: bytes) -> Connection:
         recent = self._clock.monotonic() - self._round_at < _ROUND_COUNTS
         rounds = min(self._rounds, len(_LIMITS) - 1) if recent else 0
@@ -243,19 +223,3 @@ class Failover:
 
 def _say(target: str, verb: str, args: bytes, timeout: float, waits: bool, route: Channels) -> bytes:
     return route.call(target, verb, args, timeout, waits)
-
-
-def none_answers(failures: Mapping[Address, QueueError]) -> QueueError:
-    """The one error for all managers that failed a call: of their kind where they agree."""
-    kinds = {type(error) for error in failures.values()}
-    first = next(iter(failures.values()))
-    told = ", ".join(_tell(place, error) for place, error in failures.items())
-    hint = 'start one with "qmanager", or name others by QM_RPC'
-    if len(kinds) == 1 and kinds != {Unreachable}:
-        return by_code(first.code, f"none of {len(failures)} managers serves us: {told}", first.hint)
-    return Unreachable(f"none of {len(failures)} managers can be reached: {told}", hint)
-
-
-def _tell(place: Address, error: QueueError) -> str:
-    text = getattr(error, "why", "") or str(error)
-    return text if str(place) in text else f"{place} ({text})"
