@@ -32,10 +32,11 @@ class Secure(Protocol):
 
 class Limits(NamedTuple):
     """How long a manager may keep us waiting that we dial. `connect`: seconds until it has taken us in, for
-    each address of its name. `whole`: until it has proved its key. `brisk`: its silence is noticed sooner."""
+    each address of its name. `whole`: until it has proved its key, None for the usual time. `brisk`: its
+    silence is noticed sooner."""
 
     connect: float = HANDSHAKE_DEADLINE
-    whole: float = HANDSHAKE_DEADLINE
+    whole: float | None = None
     brisk: bool = False
 
 
