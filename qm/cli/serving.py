@@ -135,7 +135,7 @@ class Service:
 
     def _open_store(self) -> None:
         url, durability = self._settings.store, self._settings.durability
-        self._store = open_store(url, durability)
+        self._store = open_store(url, durability, may_migrate=self._settings.may_migrate)
         if self._store.kind == "memory":
             _log.info("the tasks are in memory, and end with this process")
         else:

@@ -14,13 +14,16 @@ import os
 import select
 import threading
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
-from qm.errors import NotCommitted, StoreBusy, StoreError
+import psycopg
+
+from qm.errors import NotCommitted, StoreBusy, StoreError, StoreTooNew
 from qm.store.postgres.address import Address
 from qm.store.postgres.connection import Connection
 from qm.store.postgres.lock import ManagerLock
 from qm.store.postgres.opening import connect
+from qm.store.postgres.schema import admit
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +41,7 @@ class Link:
     """The writing connection and the lock. `take` and `drop` are for whoever has the writers' turn."""
 
     def __init__(self, address: Address, *, relaxed: bool) -> None:
-        """Raises what `ManagerLock` and `connect` raise."""
+        """Raises what `ManagerLock`, `connect` and `admit` raise."""
         self._address = address
         self._relaxed = relaxed
         #: Why it will not come back; None: it is there, or may.
@@ -136,7 +139,7 @@ class Link:
         while not self._closing.is_set():
             try:
                 self._open()
-            except StoreBusy as error:
+            except (StoreBusy, StoreTooNew) as error:
                 return self._end(error)
             except StoreError as error:
                 self._away = True
@@ -151,13 +154,23 @@ class Link:
         """Opens what is missing."""
         if self._lock is None:
             self._lock = ManagerLock(self._address)
-        connection = Connection(connect(self._address, relaxed=self._relaxed))
+        connection = Connection(self._admitted())
         with self._guard:
             if self._connection is not None:
                 self._left.append(self._connection)
             self._connection = connection
             self._away = False
             self._up.set()
+
+    def _admitted(self) -> psycopg.Connection[Any]:
+        """A connection that says which schema we know: the last one took that word with it."""
+        db = connect(self._address, relaxed=self._relaxed)
+        try:
+            admit(db, self._address)
+        except BaseException:
+            db.close()
+            raise
+        return db
 
     def _end(self, why: StoreError) -> None:
         _log.critical("%s; nothing is acknowledged any more", why)

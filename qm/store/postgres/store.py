@@ -43,18 +43,18 @@ class PostgresStore(Alone):
         self._reader = PostgresReader(self._readers, self._ledger.counts)
 
     @classmethod
-    def open(cls, url: str, *, durability: Durability = "full") -> PostgresStore:
+    def open(cls, url: str, *, durability: Durability = "full", may_migrate: bool = True) -> PostgresStore:
         """Opens the store in the database at `url`, and makes its tables where they are not there.
 
         `durability` "full": what is acknowledged survives a power cut. "relaxed": a power cut of the server
-        may undo the last moments. Raises `BadRequest` for a URL that cannot be read, `StoreBusy` where
-        another manager has the database, `StoreTooNew`, `StoreForeign`, and `StoreError` where it cannot be
-        used.
+        may undo the last moments. `may_migrate` False: `StoreTooOld` instead of a migration. Raises
+        `BadRequest` for a URL that cannot be read, `StoreBusy` where another manager has the database, and
+        what `qm.store.postgres.schema` raises.
         """
         address = Address(url)
         link = Link(address, relaxed=durability == "relaxed")
         try:
-            migrate(link.take().db, address)
+            migrate(link.take().db, address, allowed=may_migrate)
             store = cls(address, link)
         except BaseException:
             link.close()
