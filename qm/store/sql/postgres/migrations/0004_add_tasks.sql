@@ -1,3 +1,4 @@
+-- oldest: 3
 -- Adding in somebody else's transaction: a task is there exactly if that is committed, and the managers hear of it
 -- then. Any language can call it; qm/postgres.py does.
 SET LOCAL search_path = qmanager;
