@@ -201,11 +201,24 @@ class Pool:
         """Sees to tasks that have run long, and to those that must end."""
         now = boottime()
         cancelled = self._heartbeat.cancelled if self._heartbeat is not None else frozenset()
+        if woken:
+            self._end_lost()
         if woken or self._seeker.is_due(now):
             self._seeker.seek(now, cancelled, self._members, anew=woken)
         for member in self._members:
             if member.watch.next is not None and now >= member.watch.next:
                 member.look(now, cancelled)
+
+    def _end_lost(self) -> None:
+        """Tasks that run here and went to others meanwhile: not a moment longer, and without a report."""
+        lost = self._heartbeat.lost if self._heartbeat is not None else frozenset()
+        for member in self._members if lost else ():
+            lease = member.page.current()
+            if lease in lost and not member.killed:
+                _log.warning(
+                    "child %d is killed: task %s went to another worker", member.slot.index, lease.id
+                )
+                member.kill()
 
     def _until_next(self) -> float | None:
         """Seconds until something has to be done though nothing has happened."""
