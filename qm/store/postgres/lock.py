@@ -56,8 +56,8 @@ class SoleLock:
 
 
 def _get(db: psycopg.Connection[Any], address: Address, function: str) -> bool:
-    """Whether the lock was to be had, which outlasts the transaction. It has a second: the server may not have
-    noticed yet that the last one who had it is gone."""
+    """Whether the lock was to be had, which outlasts the transaction. It has a second: the server may not
+    have noticed yet that the last one who had it is gone."""
     try:
         with db.transaction():
             db.execute("SET LOCAL lock_timeout = '1s'")
