@@ -85,6 +85,7 @@ LAYERS = {
     ),
     "__init__": _layer(
         "holds what users write programs with; the manager and its store would slow every import of qm",
+        "postgres",
         "wire",
         "client",
         "operations",

@@ -132,7 +132,7 @@ def everything(url: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def test_the_bounds_in_the_function_are_ours() -> None:
-    (text,) = (step.text for step in migrations("postgres") if step.name == "0003_add_tasks.sql")
+    (text,) = (step.text for step in migrations("postgres") if step.name == "0004_add_tasks")
     assert f":= {NEAR_MAX};" in text
     assert f"> {PAYLOAD_MAX} + {SEALING_MAX}" in text
     assert f"BETWEEN 0 AND {DELAY_MAX:.0f})" in text
@@ -359,7 +359,7 @@ def test_a_database_without_a_queue(cluster: Cluster) -> None:
 
 def test_a_queue_of_an_older_version_until_a_manager_has_migrated_it(cluster: Cluster) -> None:
     with cluster.database() as url, psycopg.connect(url) as db:
-        older = [step for step in migrations("postgres") if step.version < 3]
+        older = [step for step in migrations("postgres") if step.version < 4]
         for step in older:
             db.execute(step.text.encode())
             db.execute("INSERT INTO qmanager.migrations VALUES (%s, %s)", (step.version, step.name))

@@ -145,18 +145,33 @@ def test_options_that_are_left_out_are_the_types(db: psycopg.Connection) -> None
     assert ask(db, sql, [], [], [], [], [], []) == []
 
 
-def test_it_walks_indexes_whatever_the_caller_has_set(url: str, db: psycopg.Connection) -> None:
-    """A plan that was made while the tables were empty must not read them whole when they are full."""
+def test_it_walks_indexes_whatever_the_tables_were_when_it_was_planned(
+    url: str, db: psycopg.Connection
+) -> None:
+    """A plan that was made while they were small must not read them whole when they have grown."""
     add_one(db, id="first")
-    db.execute("SELECT qmanager.add_task('mail', '\\xc0', 'row-' || n) FROM generate_series(1, 3000) AS n")
-    db.execute("SELECT pg_stat_force_next_flush()")
-    seen = "SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE schemaname = 'qmanager' "
-    seen += "AND relname IN ('tasks', 'tombstones')"
+    for table in ("tasks", "tombstones"):
+        db.execute(f"INSERT INTO qmanager.tombstones VALUES ('{table}', '', 0)".encode())
+        db.execute(f"VACUUM ANALYZE qmanager.{table}".encode())
+    add_one(db, id="first")
     with psycopg.connect(url, autocommit=True) as other:
-        before = ask(other, seen)
+        other.execute(
+            "SELECT qmanager.add_task('mail', '\\xc0', 'row-' || n) FROM generate_series(1, 3000) AS n"
+        )
+    before = read_whole(url, db)
     for n in range(20):
         add_one(db, id="first")
         add_one(db, id=f"next-{n}")
+    assert read_whole(url, db) == before
+
+
+def read_whole(url: str, db: psycopg.Connection) -> int:
+    """Rows that were read by walking whole tables, up to now."""
     db.execute("SELECT pg_stat_force_next_flush()")
     with psycopg.connect(url, autocommit=True) as other:
-        assert ask(other, seen) == before
+        found = ask(
+            other,
+            "SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE schemaname = 'qmanager' "
+            "AND relname IN ('tasks', 'tombstones')",
+        )
+    return int(found)

@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 from qm import environment
 from qm.cli.arguments import Arguments
 from qm.client.patience import Patience
-from qm.errors import BadRequest
-from qm.wire.address import Address, connect, parse_address
+from qm.errors import BadRequest, QueueError
+from qm.wire.address import Address, connect, parse_addresses
+from qm.wire.failures import none_answers
 from qm.wire.keys import read_key
 from qm.wire.remote import unreachable
 
@@ -21,9 +22,10 @@ _PATIENCE: Final = 5.0
 
 
 class Manager(NamedTuple):
-    """A manager's address and key, and how to know it, as `qm.wire.trust` reads it; "" is without TLS."""
+    """A manager's key, and how to know it, as `qm.wire.trust` reads it; "" is without TLS. `addresses`: its
+    own, or those of several that serve one queue."""
 
-    address: Address
+    addresses: tuple[Address, ...]
     authkey: bytes
     tls: str
 
@@ -34,11 +36,11 @@ def find_manager(arguments: Arguments) -> Manager:
     Waits for some seconds where there is neither a key nor a manager. Raises `BadRequest`, and `Unreachable`
     where that stays so.
     """
-    address = parse_address(arguments.text("--rpc") or environment.rpc(), environment.RPC_PORT)
+    addresses = parse_addresses(arguments.text("--rpc") or environment.rpc(), environment.RPC_PORT)
     tls = _find_tls(arguments)
     given = arguments.path("--authkey-file")
-    key = read_key(given) if given is not None else _find_key(environment.authkey_file(), address)
-    return Manager(address, key, tls)
+    key = read_key(given) if given is not None else _find_key(environment.authkey_file(), addresses)
+    return Manager(addresses, key, tls)
 
 
 #: The flags by which a program is told how to know the manager.
@@ -55,18 +57,23 @@ def _find_tls(arguments: Arguments) -> str:
     return fingerprint or environment.tls()
 
 
-def _find_key(path: Path, address: Address) -> bytes:
+def _find_key(path: Path, addresses: tuple[Address, ...]) -> bytes:
     def once() -> bytes:
         if not path.exists():
-            _look_for(address)
+            _look_for(addresses)
         return read_key(path)
 
     return Patience(_PATIENCE).call(once)
 
 
-def _look_for(address: Address) -> None:
+def _look_for(addresses: tuple[Address, ...]) -> None:
     """Without a key, mostly no manager was ever started here: that, and not the key, is what to say then."""
-    try:
-        connect(address, _LOOK).close()
-    except OSError as error:
-        raise unreachable(address, error) from None
+    failures: dict[Address, QueueError] = {}
+    for address in addresses:
+        try:
+            connect(address, _LOOK).close()
+        except OSError as error:
+            failures[address] = unreachable(address, error)
+        else:
+            return
+    raise failures[addresses[0]] if len(failures) == 1 else none_answers(failures)

@@ -32,7 +32,8 @@ class TLSFiles(NamedTuple):
 
 class Settings(Struct, frozen=True, kw_only=True):
     """How a manager runs. `http`, `tls` or `ready_file` None: without a page, TLS, that file. `hosts` are
-    further names of the page, which shows tasks to other machines only with `show_payloads`."""
+    further names of the page, which shows tasks to other machines only with `show_payloads`. `may_migrate`
+    False: it does not start over a store whose schema is of before."""
 
     rpc: Address
     http: Address | None
@@ -43,13 +44,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     ready_file: Path | None = None
     hosts: tuple[str, ...] = ()
     show_payloads: bool = False
+    may_migrate: bool = True
     log_level: str = "info"
     log_format: str = "text"
 
     @classmethod
     def of(cls, arguments: Arguments) -> Settings:
         """What the command line says, else the environment. Raises `BadRequest`."""
-        rpc = parse_address(arguments.text("--rpc") or environment.rpc(), environment.RPC_PORT)
+        rpc = _listening(arguments.text("--rpc") or environment.rpc())
         page = arguments.text("--http") or environment.http()
         http = None if page.lower() in _OFF else parse_address(page, environment.HTTP_PORT)
         tls = _tls(arguments)
@@ -68,9 +70,19 @@ class Settings(Struct, frozen=True, kw_only=True):
             ready_file=arguments.path("--ready-file"),
             hosts=_hosts(arguments.text("--hosts") or environment.hosts()),
             show_payloads=arguments.has("--show-payloads") or _is_yes(environment.show_payloads()),
+            may_migrate=not arguments.has("--no-migrate"),
             log_level=arguments.text("--log-level") or environment.log_level(),
             log_format=arguments.text("--log-format") or environment.log_format(),
         )
+
+
+def _listening(text: str) -> Address:
+    if "," in text:
+        raise BadRequest(
+            f"a manager listens at one address, not at {text[:80]!r}",
+            hint="several are for clients and workers; each manager has its own --rpc",
+        )
+    return parse_address(text, environment.RPC_PORT)
 
 
 def refuse_open(address: Address, flag: str) -> None:

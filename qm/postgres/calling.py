@@ -9,7 +9,7 @@ from qm.errors import BadRequest, NotAllowed, StoreError
 from qm.messages import NewTask
 from qm.postgres.ways import AsyncWay, Way
 
-#: The function is that of qm/store/sql/postgres/migrations/0003_add_tasks.sql.
+#: The function is that of qm/store/sql/postgres/migrations/0004_add_tasks.sql.
 _ADD: Final = (
     "SELECT qmanager.add_tasks(%s::text[], %s::text[], %s::bytea[], %s::bytea[], %s::bigint[], %s::float8[], "
     "%s::bigint[], %s::float8[], %s::float8[], %s::boolean)"

@@ -27,6 +27,9 @@ _log = logging.getLogger(__name__)
 #: Seconds between two looks, and at most until what a lost hint said is seen.
 LOOK: Final = 1.0
 
+#: Seconds without the store after which a manager that is not alone sends its pools to the others.
+CUT_OFF: Final = 3.0
+
 #: The store's clock is followed when ours is off by so many seconds: less may be the way of the answer.
 _OFF: Final = 0.05
 
@@ -60,6 +63,8 @@ class Neighbours:
         #: What the others know that we want to hear of.
         self._wanted = Wants(False, False)
         self._next_look = 0.0
+        #: When we looked last and saw something, by the monotonic clock.
+        self._seen = core.clock.monotonic()
         #: The other managers by their numbers.
         self.others: Mapping[int, Other] = {}
         #: How many tasks have ended at others while we looked.
@@ -70,6 +75,11 @@ class Neighbours:
     def lead(self) -> bool:
         """Whether it is on us to do what one manager does for all."""
         return self._shared.leads
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether others may reach the store where we cannot, and count us as dead in a while."""
+        return bool(self.others) and self._core.clock.monotonic() > self._seen + CUT_OFF
 
     def tell(self, hints: Hints) -> None:
         """Tells the others what we have committed."""
@@ -90,6 +100,7 @@ class Neighbours:
         self._next_look = monotonic + LOOK
         wants = self._wanted = self._wants()
         self._shared.look(wants, self._core.endings.told, self._see)
+        self._seen = self._core.clock.monotonic()
         self._wake_takers()
         if pending := self._core.endings.pending():
             self._core.endings.wake(self._shared.ended(pending))

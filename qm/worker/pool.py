@@ -67,6 +67,7 @@ class Pool:
         self._vacant: list[int] = []
         self._fill_at: float | None = None
         self._stillborn = 0
+        #: What reports go over. The heartbeat has its own: it chooses the manager.
         self._client: Client | None = None
         self._heartbeat: Heartbeat | None = None
         self._courier = Courier()
@@ -153,7 +154,7 @@ class Pool:
             self._attach(ready[0].ready.types)
         if self._heartbeat is not None:
             for member in ready:
-                member.start_work(self._heartbeat.session_end)
+                member.start_work(self._heartbeat.session_end, self._heartbeat.manager)
 
     def _attach(self, types: dict[str, TypeOptions]) -> None:
         info = WorkerInfo(
@@ -163,23 +164,30 @@ class Pool:
             processes=self._processes,
             types=types,
         )
-        with self._connect(_FIRST_PATIENCE) as client:
+        client = self._connect(_FIRST_PATIENCE)
+        try:
             term = client.attach(info).term
-        self._client = self._connect(_PATIENCE)
-        self._heartbeat = Heartbeat(
-            self._client, info, term, lambda: [m.page for m in list(self._members)], self._signals.wake
+        except BaseException:
+            client.close()
+            raise
+        client.be_patient(_PATIENCE)
+        heartbeat = Heartbeat(
+            client, info, term, lambda: [m.page for m in list(self._members)], self._signals.wake
         )
-        self._heartbeat.start()
+        self._client = self._connect(_PATIENCE, lambda: heartbeat.manager)
+        self._heartbeat = heartbeat
+        heartbeat.start()
         _log.info("serving %s with %d processes", ", ".join(sorted(types)), self._processes)
 
-    def _connect(self, patience: float) -> Client:
+    def _connect(self, patience: float, follow: Callable[[], int] | None = None) -> Client:
         config = self._config
         return Client(
-            config.address,
+            config.addresses,
             config.authkey,
             tls=config.tls,
             patience=patience,
             payload_keys=config.payload_keys,
+            follow=follow,
         )
 
     def _free_hostages(self, member: Member) -> None:
@@ -193,11 +201,24 @@ class Pool:
         """Sees to tasks that have run long, and to those that must end."""
         now = boottime()
         cancelled = self._heartbeat.cancelled if self._heartbeat is not None else frozenset()
+        if woken:
+            self._end_lost()
         if woken or self._seeker.is_due(now):
             self._seeker.seek(now, cancelled, self._members, anew=woken)
         for member in self._members:
             if member.watch.next is not None and now >= member.watch.next:
                 member.look(now, cancelled)
+
+    def _end_lost(self) -> None:
+        """Tasks that run here and went to others meanwhile: not a moment longer, and without a report."""
+        lost = self._heartbeat.lost if self._heartbeat is not None else frozenset()
+        for member in self._members if lost else ():
+            lease = member.page.current()
+            if lease in lost and not member.killed:
+                _log.warning(
+                    "child %d is killed: task %s went to another worker", member.slot.index, lease.id
+                )
+                member.kill()
 
     def _until_next(self) -> float | None:
         """Seconds until something has to be done though nothing has happened."""
@@ -303,4 +324,5 @@ class Pool:
         self._report(lambda client: client.detach(self._session))
         self._courier.finish(_FAREWELL)
         self._client.close()
+        self._heartbeat.close()
         _log.info("left")

@@ -6,6 +6,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,3 +68,38 @@ def test_nothing_is_lost_whatever_is_killed(cluster: Cluster, tmp_path: Path) ->
         said = chaos.communicate(timeout=110)[0]
     assert chaos.returncode == 0, said
     assert "lost 0, finished twice 0" in said
+
+
+def test_readiness_falls_with_the_database_and_returns(cluster: Cluster, tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    with cluster.database() as url:
+        words = ("--store", url, "--rpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ready-file", str(ready))
+        manager = start("qmanager", tmp_path, *words)
+        try:
+            while not ready.exists():
+                assert manager.poll() is None, manager.communicate()[0]
+                time.sleep(0.05)
+            page = f"http://{ready.read_text().split()[3]}/readyz"
+            _wait_for(page, 200)
+            cluster.stop()
+            _wait_for(page, 503)
+            cluster.start()
+            _wait_for(page, 200)
+        finally:
+            manager.terminate()
+            said = manager.communicate(timeout=30)[0]
+    assert manager.returncode == 0, said
+    assert "Traceback" not in said
+
+
+def _wait_for(page: str, code: int) -> None:
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(page, timeout=10) as answer:
+                found = answer.status
+        except urllib.error.HTTPError as error:
+            found = error.code
+        if found == code:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{page} says {found}")

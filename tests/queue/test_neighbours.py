@@ -9,9 +9,10 @@ from contextlib import suppress
 
 import pytest
 
-from qm.errors import SessionLost
+from qm.errors import NotCommitted, SessionLost
 from qm.messages import Crash, Finish, Slot, TypeOptions, WorkerInfo
 from qm.queue import Queue
+from qm.queue.neighbours import CUT_OFF
 from qm.store.postgres import PostgresStore, presence
 from qm.store.shared import Hints
 from qm.task import Lease, State
@@ -255,6 +256,20 @@ def test_a_leader_that_stands_still_is_deposed(
     monkeypatch.undo()
     in_the_end(lambda: not first.serves())
     in_the_end(lambda: len(second.core.neighbours.others) == 1)  # type: ignore[union-attr]
+
+
+def test_a_manager_that_is_cut_off_sends_its_pools_away(
+    pair: tuple[Manager, Manager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone it keeps them: nobody else could do more."""
+    first, _ = pair
+    first.attach()
+    monkeypatch.setattr(first.core.neighbours, "_seen", first.core.clock.monotonic() - 2 * CUT_OFF)
+    monkeypatch.setattr(first.core.neighbours, "look", lambda: None)
+    with pytest.raises(NotCommitted, match="cannot be reached from here"):
+        first.queue.renew("pool")
+    monkeypatch.setattr(first.core.neighbours, "others", {})
+    assert first.queue.renew("pool").cancel == []
 
 
 def test_no_task_is_had_twice(pair: tuple[Manager, Manager]) -> None:

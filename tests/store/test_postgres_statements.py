@@ -97,7 +97,7 @@ def test_the_dialects_have_the_same_tables_and_columns(cluster: Cluster) -> None
     postgres: dict[str, list[str]] = {}
     for table, column in cluster.say(rows, cluster.emptied().rpartition("/")[2]):
         postgres.setdefault(table, []).append(column)
-    assert postgres.pop("migrations") == ["version", "name", "applied"]
+    assert postgres.pop("migrations") == ["version", "name", "applied", "oldest"]
     assert postgres.pop("count_deltas") == postgres["counts"]
     assert "until" in postgres.pop("managers")
     assert [postgres["sessions"].pop() for _ in range(2)] == ["version", "manager"]

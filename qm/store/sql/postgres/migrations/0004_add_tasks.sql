@@ -1,5 +1,6 @@
+-- oldest: 3
 -- Adding in a transaction of somebody else: the task is there exactly if that is committed, and the managers hear
--- of it then. qm/postgres.py calls it, and any language can. A later migration that gives these functions other
+-- of it then. qm/postgres calls it, and any language can. A later migration that gives these functions other
 -- parameters must drop them, and give their new versions the grants of the old ones.
 SET LOCAL search_path = qmanager;
 
