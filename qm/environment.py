@@ -19,7 +19,7 @@ def home() -> Path:
 
 
 def rpc() -> str:
-    """Where the manager listens: QM_RPC, else this machine."""
+    """Where the manager listens, or for clients and workers several of them: QM_RPC, else this machine."""
     return os.environ.get("QM_RPC") or f"127.0.0.1:{RPC_PORT}"
 
 

@@ -102,6 +102,9 @@ class Unreachable(QueueError):
 
     code = "unreachable"
 
+    #: What the network said of it, without the address; "" where there is more to say than that.
+    why: str = ""
+
 
 class AuthFailed(QueueError):
     """The manager refused the key, or could not prove that it knows it."""

@@ -6,8 +6,9 @@ from typing import Final, NamedTuple
 
 from qm import environment
 from qm.cli.arguments import Arguments
-from qm.errors import BadRequest
-from qm.wire.address import Address, connect, parse_address
+from qm.errors import BadRequest, QueueError
+from qm.wire.address import Address, connect, parse_addresses
+from qm.wire.failures import none_answers
 from qm.wire.keys import read_key
 from qm.wire.remote import unreachable
 
@@ -16,9 +17,10 @@ _LOOK: Final = 3.0
 
 
 class Manager(NamedTuple):
-    """A manager's address and key, and how to know it, as `qm.wire.trust` reads it; "" is without TLS."""
+    """A manager's key, and how to know it, as `qm.wire.trust` reads it; "" is without TLS. `addresses`: its
+    own, or those of several that serve one queue."""
 
-    address: Address
+    addresses: tuple[Address, ...]
     authkey: bytes
     tls: str
 
@@ -28,12 +30,12 @@ def find_manager(arguments: Arguments) -> Manager:
 
     Raises `BadRequest`, and `Unreachable` where there is neither a key nor a manager.
     """
-    address = parse_address(arguments.text("--rpc") or environment.rpc(), environment.RPC_PORT)
+    addresses = parse_addresses(arguments.text("--rpc") or environment.rpc(), environment.RPC_PORT)
     given = arguments.path("--authkey-file")
     path = given or environment.authkey_file()
     if given is None and not path.exists():
-        _look_for(address)
-    return Manager(address, read_key(path), _find_tls(arguments))
+        _look_for(addresses)
+    return Manager(addresses, read_key(path), _find_tls(arguments))
 
 
 #: The flags by which a program is told how to know the manager.
@@ -50,9 +52,14 @@ def _find_tls(arguments: Arguments) -> str:
     return fingerprint or environment.tls()
 
 
-def _look_for(address: Address) -> None:
+def _look_for(addresses: tuple[Address, ...]) -> None:
     """Without a key, mostly no manager was ever started here: that, and not the key, is what to say then."""
-    try:
-        connect(address, _LOOK).close()
-    except OSError as error:
-        raise unreachable(address, error) from None
+    failures: dict[Address, QueueError] = {}
+    for address in addresses:
+        try:
+            connect(address, _LOOK).close()
+        except OSError as error:
+            failures[address] = unreachable(address, error)
+        else:
+            return
+    raise failures[addresses[0]] if len(failures) == 1 else none_answers(failures)

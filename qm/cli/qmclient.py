@@ -43,10 +43,11 @@ Options:
   -o FORMAT            text, json, jsonl (one line a task) or id. Without it: text on a terminal, bare
                        values in a pipe.
   --json               The same as -o json.
-  --rpc ADDRESS        Where the manager is (QM_RPC, default 127.0.0.1:8090).
+  --rpc ADDRESS        Where the manager is, or several of one queue, by commas (QM_RPC, default
+                       127.0.0.1:8090).
   --authkey-file FILE  The manager's key (QM_AUTHKEY_FILE, default authkey in QM_HOME or ~/.qmanager).
   --tls-fingerprint X  The manager speaks TLS and has the certificate with this fingerprint, as
-                       qmanager tls init prints it (QM_TLS_FINGERPRINT).
+                       qmanager tls init prints it; several by commas (QM_TLS_FINGERPRINT).
   --tls-ca FILE        ... or any certificate for its host that a CA in FILE has signed (QM_TLS_CA).
                        Without both: no TLS, or with QM_TLS=on the certificate in QM_HOME.
   -v, --verbose        Log what happens; -vv logs more and shows where errors come from.
@@ -110,7 +111,7 @@ def _work(arguments: Arguments) -> int:
 
 
 def _client(manager: Manager) -> Client:
-    return Client(manager.address, manager.authkey, tls=manager.tls)
+    return Client(manager.addresses, manager.authkey, tls=manager.tls)
 
 
 @contextmanager

@@ -32,10 +32,11 @@ Options:
   --store URL          An empty store for the manager (default: a file that is removed in the end).
   --durability WORD    full or relaxed, as of qmanager (default full).
   --report FILE        Write the figures there, as Markdown.
-  --rpc ADDRESS        Where the manager is (QM_RPC, default 127.0.0.1:8090).
+  --rpc ADDRESS        Where the manager is, or several of one queue, by commas (QM_RPC, default
+                       127.0.0.1:8090).
   --authkey-file FILE  The manager's key (QM_AUTHKEY_FILE, default authkey in QM_HOME or ~/.qmanager).
   --tls-fingerprint X  The manager speaks TLS and has the certificate with this fingerprint, as
-                       qmanager tls init prints it (QM_TLS_FINGERPRINT).
+                       qmanager tls init prints it; several by commas (QM_TLS_FINGERPRINT).
   --tls-ca FILE        ... or any certificate for its host that a CA in FILE has signed (QM_TLS_CA).
                        Without both: no TLS, or with QM_TLS=on the certificate in QM_HOME.
   --log-level LEVEL    debug, info, warning, error or critical, for the workers too (QM_LOG_LEVEL, default
@@ -91,14 +92,14 @@ def _work(arguments: Arguments) -> int:
     refuse_chaos_options(arguments)
     plan = _plan(arguments)
     manager = find_manager(arguments)
-    pool = _pool(arguments, manager.address)
+    pool = _pool(arguments, manager.addresses)
     print(f"{plan}; repeat it with --seed {plan.seed}", flush=True)
     with meter("qmsimulator", plan.count) as bar:
 
         def show(sent: int, ended: int) -> None:
             bar.show(f"{sent:,} sent, {ended:,} ended", ended)
 
-        outcome = Simulation(plan, manager.address, manager.authkey, pool, show, manager.tls).run()
+        outcome = Simulation(plan, manager.addresses, manager.authkey, pool, show, manager.tls).run()
     _print(outcome, audit=arguments.has("--audit"))
     if not outcome.verdict.holds:
         return Exit.FAILED
@@ -126,12 +127,12 @@ def _plan(arguments: Arguments) -> Plan:
     return plan
 
 
-def _pool(arguments: Arguments, address: Address) -> Pool | None:
+def _pool(arguments: Arguments, addresses: Sequence[Address]) -> Pool | None:
     """The workers of the run's own. Raises `BadRequest`."""
     processes = arguments.whole("--processes")
     if not arguments.has("--no-workers"):
         wanted = _PROCESSES if processes is None else processes
-        return Pool(wanted, address, arguments.path("--authkey-file"), *_log(arguments), _tls(arguments))
+        return Pool(wanted, addresses, arguments.path("--authkey-file"), *_log(arguments), _tls(arguments))
     if processes is not None:
         raise BadRequest("--processes is for workers of its own, and --no-workers says that there are none")
     return None

@@ -14,10 +14,11 @@ Options:
   --delay TIME         Pause between two tasks of a process (default 0).
   --drain TIME         How long running tasks may take to end when the pool is told to leave (default
                        25 s); then they are stopped and given back.
-  --rpc ADDRESS        Where the manager is (QM_RPC, default 127.0.0.1:8090).
+  --rpc ADDRESS        Where the manager is, or several of one queue, by commas (QM_RPC, default
+                       127.0.0.1:8090).
   --authkey-file FILE  The manager's key (QM_AUTHKEY_FILE, default authkey in QM_HOME or ~/.qmanager).
   --tls-fingerprint X  The manager speaks TLS and has the certificate with this fingerprint, as
-                       qmanager tls init prints it (QM_TLS_FINGERPRINT).
+                       qmanager tls init prints it; several by commas (QM_TLS_FINGERPRINT).
   --tls-ca FILE        ... or any certificate for its host that a CA in FILE has signed (QM_TLS_CA).
                        Without both: no TLS, or with QM_TLS=on the certificate in QM_HOME.
   --log-level LEVEL    debug, info, warning, error or critical; info,qm.wire=debug for one logger
@@ -68,7 +69,7 @@ def _work(arguments: Arguments) -> int:
         load=arguments.texts("--load"),
         types=None if not types or "all" in types else types,
         processes=arguments.whole("--processes"),
-        address=manager.address,
+        address=manager.addresses,
         authkey=manager.authkey,
         tls=manager.tls,
         delay=arguments.seconds("--delay") or 0.0,

@@ -49,7 +49,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, arguments: Arguments) -> Settings:
         """What the command line says, else the environment. Raises `BadRequest`."""
-        rpc = parse_address(arguments.text("--rpc") or environment.rpc(), environment.RPC_PORT)
+        rpc = _listening(arguments.text("--rpc") or environment.rpc())
         page = arguments.text("--http") or environment.http()
         http = None if page.lower() in _OFF else parse_address(page, environment.HTTP_PORT)
         tls = _tls(arguments)
@@ -71,6 +71,15 @@ class Settings(Struct, frozen=True, kw_only=True):
             log_level=arguments.text("--log-level") or environment.log_level(),
             log_format=arguments.text("--log-format") or environment.log_format(),
         )
+
+
+def _listening(text: str) -> Address:
+    if "," in text:
+        raise BadRequest(
+            f"a manager listens at one address, not at {text[:80]!r}",
+            hint="several are for clients and workers; each manager has its own --rpc",
+        )
+    return parse_address(text, environment.RPC_PORT)
 
 
 def refuse_open(address: Address, flag: str) -> None:

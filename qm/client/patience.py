@@ -29,7 +29,7 @@ class Patience:
     """For how long after its first failure a call is tried again, and the pauses in between."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._closed = threading.Event()
 
     def call(self, once: Callable[[], T]) -> T:
@@ -41,7 +41,7 @@ class Patience:
                 return once()
             except PASSING as error:
                 if deadline is None:
-                    deadline = time.monotonic() + self._seconds
+                    deadline = time.monotonic() + self.seconds
                 self._pause(error, deadline, random.uniform(0, pause))
             pause = min(2 * pause, _LONGEST_PAUSE)
 

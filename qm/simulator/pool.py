@@ -31,7 +31,7 @@ class Pool:
     def __init__(
         self,
         processes: int,
-        address: Address,
+        addresses: Sequence[Address],
         authkey_file: Path | None = None,
         log_level: str = "warning",
         log_format: str = "text",
@@ -43,7 +43,7 @@ class Pool:
         """
         if processes < 1:
             raise BadRequest(f"a pool of {processes} processes cannot work")
-        command = [sys.executable, "-m", "qm.cli.qmworker", "--rpc", str(address)]
+        command = [sys.executable, "-m", "qm.cli.qmworker", "--rpc", ",".join(map(str, addresses))]
         command += ["--processes", str(processes)]
         command += ["--log-level", log_level, "--log-format", log_format]
         if authkey_file is not None:

@@ -56,7 +56,7 @@ class ProducerConfig(Struct, frozen=True, kw_only=True):
 
     number: int
     plan: Plan
-    address: Address
+    addresses: tuple[Address, ...]
     authkey: bytes
     tls: str = ""
 
@@ -75,7 +75,7 @@ class Producer:
         self._plan = config.plan
         self._share = config.plan.share(config.number)
         self._load = Load(config.plan.seed, config.number, config.plan.encoder_cost)
-        self._client = Client(config.address, config.authkey, tls=config.tls, patience=_PATIENCE)
+        self._client = Client(config.addresses, config.authkey, tls=config.tls, patience=_PATIENCE)
         self._clock = SystemClock()
         self._book = Book()
         self._pipe = pipe

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from multiprocessing.connection import wait
 from types import FrameType
@@ -61,7 +61,7 @@ class Simulation:
     def __init__(
         self,
         plan: Plan,
-        address: Address,
+        addresses: Sequence[Address],
         authkey: bytes,
         pool: Pool | None = None,
         show: Callable[[int, int], None] | None = None,
@@ -70,7 +70,7 @@ class Simulation:
         """`pool`: workers of the run's own; None: others do the work. `show` is told several times a second
         how many tasks were sent and how many of these have ended. `tls`: see `Client`."""
         self._plan = plan
-        self._address = address
+        self._addresses = addresses
         self._authkey = authkey
         self._tls = tls
         self._pool = pool
@@ -106,14 +106,14 @@ class Simulation:
                     self._pool.stop(lambda: self._signals > 1)
 
     def _client(self) -> Client:
-        return Client(self._address, self._authkey, tls=self._tls)
+        return Client(self._addresses, self._authkey, tls=self._tls)
 
     def _start_producers(self) -> None:
         for number in range(self._plan.producers):
             config = ProducerConfig(
                 number=number,
                 plan=self._plan,
-                address=self._address,
+                addresses=tuple(self._addresses),
                 authkey=self._authkey,
                 tls=self._tls,
             )

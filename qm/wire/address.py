@@ -8,7 +8,8 @@ import ipaddress
 import re
 import socket
 import struct
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple, cast
 
 from qm.errors import BadRequest
 
@@ -27,6 +28,9 @@ _PORT_TRIES: Final = 8
 
 #: A dead host is noticed after 15 + 3 * 5 s of silence, or after 30 s with unacknowledged data.
 _KEEPALIVE: Final = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+
+#: ... and after 5 + 3 * 2 s, or 10 s, by who could go to another one instead.
+_BRISK: Final = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 2, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 10_000}
 
 #: Seconds that a peer may leave our data unread before its connection is given up.
 _SEND_TIMEOUT: Final = 30
@@ -63,6 +67,34 @@ def parse_address(text: str, default_port: int) -> Address:
             f"{text[:80]!r} is not an address", hint="write it as HOST:PORT, for example 127.0.0.1:8090"
         )
     return Address(host, port)
+
+
+#: Where managers are, as programs say it: addresses by commas, one of them as a pair, or a list of either.
+Where = str | tuple[str, int] | Sequence[str | tuple[str, int]]
+
+
+def parse_addresses(text: str, default_port: int) -> tuple[Address, ...]:
+    """Addresses as `parse_address` reads them, by commas; each once, in their order. Raises `BadRequest`."""
+    first, *more = text.split(",")
+    if not more:
+        return (parse_address(first, default_port),)
+    parts = [part.strip() for part in (first, *more)]
+    if not all(parts):  # one alone means this machine: here it is rather a comma too many
+        raise BadRequest(f"{text[:80]!r} has a comma with no address beside it", hint="HOST:PORT,HOST:PORT")
+    return tuple(dict.fromkeys(parse_address(part, default_port) for part in parts))
+
+
+def addresses_of(where: Where, default_port: int) -> tuple[Address, ...]:
+    """What `where` says; each address once, in their order. Raises `BadRequest`."""
+    if isinstance(where, str):
+        return parse_addresses(where, default_port)
+    if len(where) == 2 and isinstance(where[1], int):
+        return (Address(str(where[0]), where[1]),)
+    parts = cast(Sequence[str | tuple[str, int]], where)
+    found = tuple(dict.fromkeys(one for part in parts for one in addresses_of(part, default_port)))
+    if not found:
+        raise BadRequest("a list of addresses with none in it", hint='for example ["a:8090", "b:8090"]')
+    return found
 
 
 def _is_host(host: str) -> bool:
@@ -123,17 +155,18 @@ def _listen_at(places: list[tuple[int, tuple[Any, ...]]], port: int) -> list[soc
     return sockets
 
 
-def connect(address: Address, timeout: float) -> socket.socket:
+def connect(address: Address, timeout: float, brisk: bool = False) -> socket.socket:
     """A connected, tuned socket. Raises OSError."""
     sock = socket.create_connection(address, timeout=timeout)
-    tune(sock)
+    tune(sock, brisk)
     return sock
 
 
-def tune(sock: socket.socket) -> None:
-    """No delay for short messages, and no eternal wait for a peer that is gone or does not read."""
+def tune(sock: socket.socket, brisk: bool = False) -> None:
+    """No delay for short messages, and no eternal wait for a peer that is gone or does not read. `brisk`: the
+    shorter, since there are other peers."""
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE.items():
+    for name, value in (_BRISK if brisk else _KEEPALIVE).items():
         sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _SEND_TIMEOUT, 0))

@@ -11,7 +11,7 @@ import os
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from qm.errors import QueueError, TimedOut, Unreachable, by_code
 from qm.wire.address import Address, connect
@@ -30,12 +30,46 @@ class Secure(Protocol):
     def __call__(self, connection: Connection, address: Address, deadline: float) -> bytes: ...
 
 
-def dial(address: Any, authkey: bytes, secure: Secure | None = None) -> Connection:
+class Limits(NamedTuple):
+    """How long a manager may keep us waiting that we dial. `connect`: seconds until it has taken us in, for
+    each address of its name. `whole`: until it has proved its key, None for the usual time. `brisk`: its
+    silence is noticed sooner."""
+
+    connect: float = HANDSHAKE_DEADLINE
+    whole: float | None = None
+    brisk: bool = False
+
+
+#: Where there is no other manager to go to.
+_ALONE: Final = Limits()
+
+
+class Dial(Protocol):
+    """`dial`, with or without TLS."""
+
+    def __call__(self, address: Any, authkey: bytes, /, *, limits: Limits = ...) -> Connection: ...
+
+
+class Route(Protocol):
+    """What carries calls: see `Channels`, which knows one manager; `qm.wire.failover` and `qm.wire.following`
+    know several."""
+
+    @property
+    def address(self) -> Address:
+        """The manager that is called now."""
+
+    def call(self, target: str, verb: str, args: bytes, timeout: float, waits: bool = False) -> bytes: ...
+    def close(self) -> None: ...
+
+
+def dial(
+    address: Any, authkey: bytes, secure: Secure | None = None, *, limits: Limits = _ALONE
+) -> Connection:
     """A connection that has proved its key. Raises `Unreachable`, `AuthFailed`."""
     place = Address(*address)
-    deadline = handshake_deadline()
+    deadline = handshake_deadline(limits.whole)
     try:
-        connection = Connection(connect(place, HANDSHAKE_DEADLINE))
+        connection = Connection(connect(place, limits.connect, limits.brisk))
     except OSError as error:
         raise unreachable(place, error) from None
     try:
@@ -50,7 +84,7 @@ def dial(address: Any, authkey: bytes, secure: Secure | None = None) -> Connecti
     return connection
 
 
-def dialler(tls: str) -> Callable[[Any, bytes], Connection]:
+def dialler(tls: str) -> Dial:
     """`dial`, over TLS where `tls` says how to know the manager (see `qm.wire.trust`), "" without.
 
     Raises `BadRequest`.
@@ -67,11 +101,13 @@ def dialler(tls: str) -> Callable[[Any, bytes], Connection]:
 
 def unreachable(address: Address, error: BaseException) -> Unreachable:
     """The error for a manager that does not answer, with what to do."""
-    why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return Unreachable(
-        f"cannot reach the manager at {address} ({why.lower()})",
+    why = (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+    unreached = Unreachable(
+        f"cannot reach the manager at {address} ({why})",
         hint='start one with "qmanager", or name another by QM_RPC',
     )
+    unreached.why = why
+    return unreached
 
 
 class Channels:
@@ -122,6 +158,21 @@ class Channels:
             self.close()  # the manager is gone or restarted: its other connections are dead too
             raise unreachable(self.address, error) from None
         raise refusal
+
+    def open(self) -> None:
+        """Connects, if need be. Raises `Unreachable`, `AuthFailed`."""
+        self._forget_after_fork()
+        self._share()
+
+    def adopt(self, connection: Connection) -> None:
+        """Calls go over this connection from now on, which has proved the key."""
+        self._forget_after_fork()
+        line = Line(connection)
+        line.share()
+        with self._lock:
+            before, self._shared = self._shared, line
+        if before is not None:
+            before.retire()
 
     def close(self) -> None:
         """Closes the connections; calls under way are still answered."""

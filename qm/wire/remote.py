@@ -6,7 +6,7 @@ Here proxies are static; their calls go over `qm.wire.channels`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.managers import (  # type: ignore[attr-defined]
     BaseManager,
     BaseProxy,
@@ -19,8 +19,10 @@ from qm.errors import BadRequest, QueueError
 from qm.limits import WAIT_MAX
 from qm.wire.address import Address
 from qm.wire.auth import check_key
-from qm.wire.channels import Channels, dial, dialler, unreachable
+from qm.wire.channels import Channels, Dial, Route, dial, dialler, unreachable
 from qm.wire.codec import encode
+from qm.wire.failover import Failover
+from qm.wire.following import Following
 from qm.wire.frames import WireError
 from qm.wire.listener import Listener
 from qm.wire.verbs import OBJECTS, QUEUE, VIEW, QueueVerbs, Signature, ViewVerbs
@@ -49,7 +51,7 @@ class Proxy(BaseProxy):
 
     _signatures: ClassVar[dict[str, Signature]]
 
-    def __init__(self, channels: Channels, target: str) -> None:
+    def __init__(self, channels: Route, target: str) -> None:
         token = Token(target, channels.address, target)
         super().__init__(token, SERIALIZER, authkey=b"", incref=False)
         self._channels = channels
@@ -125,11 +127,37 @@ class Remote(BaseManager):
     >>> remote.done().count()
     """
 
-    def __init__(self, address: Any, authkey: bytes, tls: str = "") -> None:
-        """`tls`: how to know the manager, see `qm.wire.trust`; "" is without TLS. Raises `BadRequest`."""
+    def __init__(
+        self,
+        address: Any,
+        authkey: bytes,
+        tls: str = "",
+        *,
+        others: Sequence[Address] = (),
+        which: Callable[[], int] | None = None,
+    ) -> None:
+        """`tls`: how to know the manager, see `qm.wire.trust`; "" is without TLS. `others`: further managers
+        of the same queue; one of all is called at a time, see `qm.wire.failover`. `which`: its place among
+        them, where somebody else has chosen it. Raises `BadRequest`."""
         check_key(authkey)
         super().__init__(address=address, authkey=authkey, serializer=SERIALIZER)
-        self._channels = Channels(Address(*address), authkey, dialler(tls))
+        self._addresses = (Address(*address), *others)
+        self._channels = self._route(authkey, dialler(tls), which)
+
+    @property
+    def called(self) -> Address:
+        """The manager that is called now."""
+        return self._channels.address
+
+    @property
+    def place(self) -> int:
+        """Its place among the addresses, the first of which is 0."""
+        return self._addresses.index(self.called)
+
+    def when_moved(self, tell: Callable[[int], object]) -> None:
+        """From now on `tell` hears the place of each other manager that is called, before it is."""
+        if isinstance(self._channels, Failover):
+            self._channels.tell = tell
 
     def connect(self) -> None:
         """Checks that the manager is there and knows our key. Raises `Unreachable`, `AuthFailed`."""
@@ -162,6 +190,14 @@ class Remote(BaseManager):
     def close(self) -> None:
         """Closes the connections."""
         self._channels.close()
+
+    def _route(self, authkey: bytes, dial: Dial, which: Callable[[], int] | None) -> Route:
+        """Who knows one manager pays nothing for those who know several."""
+        if len(self._addresses) == 1:
+            return Channels(self._addresses[0], authkey, dial)
+        if which is not None:
+            return Following(self._addresses, authkey, dial, which)
+        return Failover(self._addresses, authkey, dial)
 
 
 # The standard library's own seam for another protocol; the only place where we touch its table.

@@ -1,10 +1,11 @@
 """The client's side of TLS: how it knows the manager, and words for each way in which it does not.
 
-    sha256:HEX   the certificate with this fingerprint, whatever name, CA and dates it has
+    sha256:HEX   the certificate with this fingerprint, whatever name, CA and dates it has; or one of several,
+                 as sha256:HEX,sha256:HEX: of several managers, or of one before and after its renewal
     pin:FILE     the certificate in this file, in the same way
     ca:FILE      any certificate for the manager's host that a CA in this file has signed, or that is in it
 
-A fingerprint says more than a CA can: it names the one certificate. So nothing else is asked then.
+A fingerprint says more than a CA can: it names the certificate itself. So nothing else is asked then.
 """
 
 from __future__ import annotations
@@ -39,11 +40,11 @@ class Trust:
     def __init__(self, text: str) -> None:
         """`text` as above. Raises `BadRequest` for what is none of these, and for a file that is no use."""
         kind, _, value = text.partition(":")
-        self._digest: bytes | None = None
+        self._digests: tuple[bytes, ...] = ()
         self._pin: Path | None = None
         self._ca: Path | None = None
         if kind == "sha256":
-            self._digest = _parse_digest(value)
+            self._digests = tuple(_parse_digest(part) for part in text.split(","))
         elif kind == "pin":
             self._pin = Path(value)
         elif kind == "ca":
@@ -66,7 +67,7 @@ class Trust:
         with openssl:
             digest = hashlib.sha256(secured.certificate()).digest()
         pinned = self._pinned()
-        if pinned is not None and not hmac.compare_digest(digest, pinned):
+        if pinned and not any(hmac.compare_digest(digest, one) for one in pinned):
             raise AuthFailed(
                 f"the certificate of the manager at {address} is another one: {fingerprint(digest)}",
                 hint="if it was renewed, take the new fingerprint, from that machine itself",
@@ -74,9 +75,9 @@ class Trust:
         connection.continue_over(secured)
         return digest
 
-    def _pinned(self) -> bytes | None:
-        """The certificate that it must be; of a file as it is now, for it may be renewed."""
-        return self._digest if self._pin is None else digest_of(self._pin)
+    def _pinned(self) -> tuple[bytes, ...]:
+        """The certificates one of which it must be; of a file as it is now, for it may be renewed."""
+        return self._digests if self._pin is None else (digest_of(self._pin),)
 
     def _context(self) -> ssl.SSLContext:
         with openssl:
@@ -135,7 +136,8 @@ def _explain_certificate(cause: ssl.SSLCertVerificationError, name: str, address
 
 
 def _parse_digest(text: str) -> bytes:
-    digits = text.replace(":", "").strip()
-    if not re.fullmatch(r"[0-9a-fA-F]{64}", digits):
-        raise BadRequest(f"'sha256:{text[:80]}' is no fingerprint", hint=_PIN_HINT)
+    kind, _, value = text.strip().partition(":")
+    digits = value.replace(":", "").strip()
+    if kind != "sha256" or not re.fullmatch(r"[0-9a-fA-F]{64}", digits):
+        raise BadRequest(f"{text.strip()[:87]!r} is no fingerprint", hint=_PIN_HINT)
     return bytes.fromhex(digits)

@@ -201,8 +201,10 @@ class Child:
                     raise  # we asked for something impossible: dying says so
                 self._outcomes[:] = [_refused(outcome, error) for outcome in self._outcomes]
             except QueueError as error:
-                _log.warning("the manager refused an exchange, trying again: %s", error)
-                self._never.wait(_REFUSED_PAUSE if isinstance(error, SessionLost) else pauses.after(error))
+                lost = isinstance(error, SessionLost)  # our parent says more of that
+                level = logging.DEBUG if lost else logging.WARNING
+                _log.log(level, "the manager refused an exchange, trying again: %s", error)
+                self._never.wait(_REFUSED_PAUSE if lost else pauses.after(error))
 
 
 def _refused(settlement: Settlement, error: BadRequest) -> Settlement:

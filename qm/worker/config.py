@@ -18,7 +18,7 @@ class ChildConfig(Struct, frozen=True, kw_only=True):
 
     load: tuple[str, ...]
     types: tuple[str, ...] | None
-    address: Address
+    addresses: tuple[Address, ...]
     authkey: bytes
     tls: str
     delay: float

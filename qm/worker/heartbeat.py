@@ -19,7 +19,9 @@ _log = logging.getLogger(__name__)
 
 class Heartbeat(threading.Thread):
     """Renews the session by long polls, re-opens it when the manager has forgotten it, and writes into every
-    child's page until when it lives. Runs until `stop`; the manager may be away for as long as it likes."""
+    child's page until when it lives, and at which of several managers. It is the one in the pool that chooses
+    among them, by what its client does; the others follow. Runs until `stop`; the manager may be away for as
+    long as it likes."""
 
     def __init__(
         self,
@@ -39,6 +41,9 @@ class Heartbeat(threading.Thread):
         self.cancelled: frozenset[Lease] = frozenset()
         self._stopped = threading.Event()
         self.session_end = boottime() + term
+        #: Where the session is attached, or will be in a moment: the manager's place among the addresses.
+        self.manager = client.place
+        client.when_moved(self._follow)
 
     def run(self) -> None:
         while not self._stopped.is_set():
@@ -53,8 +58,12 @@ class Heartbeat(threading.Thread):
                 self._trouble(error)
 
     def stop(self) -> None:
-        """Ends the thread; its call under way ends with the client."""
+        """Ends the thread once its call under way has ended."""
         self._stopped.set()
+
+    def close(self) -> None:
+        """Closes its connections, and ends its waiting for a manager that is away."""
+        self._client.close()
 
     def _attach(self) -> None:
         sent = boottime()
@@ -82,3 +91,11 @@ class Heartbeat(threading.Thread):
         self.session_end = moment
         for page in self._pages():
             page.session_end = moment
+        self._follow(self._client.place)
+
+    def _follow(self, place: int) -> None:
+        """The children go where we go: at once, since a renewal may wait there for long. Said again with each
+        one, for a child that was just being started."""
+        self.manager = place
+        for page in self._pages():
+            page.manager = place

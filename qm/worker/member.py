@@ -92,10 +92,11 @@ class Member:
         else:
             self.broken = said.text
 
-    def start_work(self, session_end: float) -> None:
-        """The session is open: the child may take tasks."""
+    def start_work(self, session_end: float, manager: int = 0) -> None:
+        """The session is open, at the manager in this place: the child may take tasks."""
         if self.ready is not None and not self._started:
             self._started = True
+            self.page.manager = manager
             self.page.session_end = session_end
             with contextlib.suppress(BrokenPipeError):  # it died meanwhile, which is noticed elsewhere
                 self.pipe.send_bytes(msgspec.msgpack.encode(self.slot))

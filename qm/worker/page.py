@@ -32,6 +32,7 @@ _REVOKED: Final = 3
 _ORDER: Final = 4
 _ORDER_BATCH: Final = 5
 _ORDER_PLACE: Final = 6
+_MANAGER: Final = 7
 _BATCH: Final = 16
 _HELD: Final = 17
 _PLACE: Final = 18
@@ -102,6 +103,15 @@ class Page:
     @session_end.setter
     def session_end(self, moment: float) -> None:
         self._floats[_SESSION_END] = moment
+
+    @property
+    def manager(self) -> int:
+        """The place, among the pool's addresses, of the manager at which the session is attached."""
+        return self._ints[_MANAGER]
+
+    @manager.setter
+    def manager(self, place: int) -> None:
+        self._ints[_MANAGER] = place
 
     @property
     def draining(self) -> bool:

@@ -67,6 +67,7 @@ class Pool:
         self._vacant: list[int] = []
         self._fill_at: float | None = None
         self._stillborn = 0
+        #: What reports go over. The heartbeat has its own: it chooses the manager.
         self._client: Client | None = None
         self._heartbeat: Heartbeat | None = None
         self._courier = Courier()
@@ -153,7 +154,7 @@ class Pool:
             self._attach(ready[0].ready.types)
         if self._heartbeat is not None:
             for member in ready:
-                member.start_work(self._heartbeat.session_end)
+                member.start_work(self._heartbeat.session_end, self._heartbeat.manager)
 
     def _attach(self, types: dict[str, TypeOptions]) -> None:
         info = WorkerInfo(
@@ -163,23 +164,30 @@ class Pool:
             processes=self._processes,
             types=types,
         )
-        with self._connect(_FIRST_PATIENCE) as client:
+        client = self._connect(_FIRST_PATIENCE)
+        try:
             term = client.attach(info).term
-        self._client = self._connect(_PATIENCE)
-        self._heartbeat = Heartbeat(
-            self._client, info, term, lambda: [m.page for m in list(self._members)], self._signals.wake
+        except BaseException:
+            client.close()
+            raise
+        client.be_patient(_PATIENCE)
+        heartbeat = Heartbeat(
+            client, info, term, lambda: [m.page for m in list(self._members)], self._signals.wake
         )
-        self._heartbeat.start()
+        self._client = self._connect(_PATIENCE, lambda: heartbeat.manager)
+        self._heartbeat = heartbeat
+        heartbeat.start()
         _log.info("serving %s with %d processes", ", ".join(sorted(types)), self._processes)
 
-    def _connect(self, patience: float) -> Client:
+    def _connect(self, patience: float, follow: Callable[[], int] | None = None) -> Client:
         config = self._config
         return Client(
-            config.address,
+            config.addresses,
             config.authkey,
             tls=config.tls,
             patience=patience,
             payload_keys=config.payload_keys,
+            follow=follow,
         )
 
     def _free_hostages(self, member: Member) -> None:
@@ -302,4 +310,5 @@ class Pool:
         self._report(lambda client: client.detach(self._session))
         self._courier.finish(_FAREWELL)
         self._client.close()
+        self._heartbeat.close()
         _log.info("left")

@@ -53,11 +53,12 @@ def main(
     _redirect(config, output)
     logs.bind(worker=f"{socket.gethostname()}:{os.getppid()}/{slot.index}")
     with Client(
-        config.address,
+        config.addresses,
         config.authkey,
         tls=config.tls,
         patience=_PATIENCE,
         payload_keys=config.payload_keys,
+        follow=lambda: page.manager,
     ) as client:
         child = Child(client, operations, slot, page, alarm, output, config.delay)
         parent.on_call(child.settle_early)

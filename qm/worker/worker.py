@@ -12,7 +12,7 @@ from qm import environment
 from qm.client.payload_keys import find_payload_keys
 from qm.errors import BadRequest
 from qm.sealing import PayloadKeys
-from qm.wire.address import Address, parse_address
+from qm.wire.address import Where, addresses_of
 from qm.wire.auth import check_key
 from qm.wire.keys import read_key
 from qm.worker.config import NO_GUARD_EXIT, ChildConfig
@@ -37,7 +37,7 @@ class Worker:
         load: Sequence[str] = (),
         types: Sequence[str] | None = None,
         processes: int | None = None,
-        address: str | tuple[str, int] | None = None,
+        address: Where | None = None,
         authkey: bytes | None = None,
         tls: str | None = None,
         delay: float = 0.0,
@@ -60,16 +60,14 @@ class Worker:
             raise BadRequest(f"a pool of {count} processes cannot work")
         if delay < 0 or drain < 0 or grace < 0:
             raise BadRequest("delay, drain and grace are seconds, 0 or more")
-        if address is None or isinstance(address, str):
-            place = parse_address(address or environment.rpc(), environment.RPC_PORT)
-        else:
-            place = Address(*address)
+        if address is None or address == "":
+            address = environment.rpc()
         key = authkey or read_key(environment.authkey_file())
         check_key(key)
         config = ChildConfig(
             load=tuple(load),
             types=None if types is None else tuple(types),
-            address=place,
+            addresses=addresses_of(address, environment.RPC_PORT),
             authkey=key,
             tls=environment.tls() if tls is None else tls,
             delay=delay,

@@ -23,17 +23,27 @@ def test_the_flags_go_before_the_environment(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_home, other, named = (make_key(path) for path in (home / "authkey", tmp_path / "b", tmp_path / "c"))
-    assert find_manager(Arguments({})) == Manager(Address("127.0.0.1", 8090), at_home, "")
+    assert find_manager(Arguments({})) == Manager((Address("127.0.0.1", 8090),), at_home, "")
     monkeypatch.setenv("QM_RPC", "somewhere:1")
     monkeypatch.setenv("QM_AUTHKEY_FILE", str(tmp_path / "b"))
-    assert find_manager(Arguments({})) == Manager(Address("somewhere", 1), other, "")
+    assert find_manager(Arguments({})) == Manager((Address("somewhere", 1),), other, "")
     flags = {"--rpc": "elsewhere", "--authkey-file": str(tmp_path / "c")}
-    assert find_manager(Arguments(flags)) == Manager(Address("elsewhere", 8090), named, "")
+    assert find_manager(Arguments(flags)) == Manager((Address("elsewhere", 8090),), named, "")
+    flags["--rpc"] = "a:1,b"
+    assert find_manager(Arguments(flags)) == Manager((Address("a", 1), Address("b", 8090)), named, "")
 
 
 def test_with_neither_a_key_nor_a_manager_the_manager_is_what_is_missing() -> None:
     with pytest.raises(Unreachable, match=r"cannot reach the manager at 127\.0\.0\.1:1 "):
         find_manager(Arguments({"--rpc": "127.0.0.1:1"}))
+
+
+def test_without_a_key_one_of_several_managers_is_enough(manager: RunningManager, home: Path) -> None:
+    (home / "authkey").unlink()
+    with pytest.raises(BadRequest, match="authkey"):
+        find_manager(Arguments({"--rpc": f"127.0.0.1:1,{manager.address}"}))
+    with pytest.raises(Unreachable, match=r"none of 2 managers.*127\.0\.0\.1:1 \(.*127\.0\.0\.1:2 \("):
+        find_manager(Arguments({"--rpc": "127.0.0.1:1,127.0.0.1:2"}))
 
 
 def test_with_a_manager_but_no_key_the_key_is_what_is_missing() -> None:

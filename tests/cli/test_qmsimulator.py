@@ -74,8 +74,8 @@ def plan() -> Plan:
 def test_without_a_word_two_producers_send_a_task_a_second_until_ctrl_c(key: bytes) -> None:
     assert qmsimulator.main([]) == 0
     assert plan() == Plan(producers=2, count=None, delay=1.0, seed=plan().seed, encoder_cost=None)
-    assert Recorder.told[1:3] == [Address("127.0.0.1", 8090), key]
-    assert PoolRecorder.told == [2, Address("127.0.0.1", 8090), None, "warning", "text", []]
+    assert Recorder.told[1:3] == [(Address("127.0.0.1", 8090),), key]
+    assert PoolRecorder.told == [2, (Address("127.0.0.1", 8090),), None, "warning", "text", []]
 
 
 def test_every_option_reaches_the_run(home: Path, key: bytes) -> None:
@@ -84,10 +84,10 @@ def test_every_option_reaches_the_run(home: Path, key: bytes) -> None:
     log += ["--tls-fingerprint", FINGERPRINT]
     assert qmsimulator.main([*words.split(), *log]) == 0
     assert plan() == Plan(producers=3, count=7, delay=0.0, seed=11, encoder_cost=6)
-    assert Recorder.told[1:3] == [Address("::1", 99), key]
+    assert Recorder.told[1:3] == [(Address("::1", 99),), key]
     assert PoolRecorder.told == [
         4,
-        Address("::1", 99),
+        (Address("::1", 99),),
         home / "authkey",
         "info",
         "json",
@@ -98,7 +98,7 @@ def test_every_option_reaches_the_run(home: Path, key: bytes) -> None:
 
 def test_the_original_flags_still_work() -> None:
     assert qmsimulator.main(["-rpc", "localhost:99", "-delay=5"]) == 0
-    assert (plan().delay, Recorder.told[1]) == (5.0, Address("localhost", 99))
+    assert (plan().delay, Recorder.told[1]) == (5.0, (Address("localhost", 99),))
 
 
 def test_without_workers_there_is_no_pool() -> None:

@@ -48,7 +48,7 @@ def test_without_a_word_it_serves_every_type_with_a_process_per_processor(key: b
         "load": [],
         "types": None,
         "processes": None,
-        "address": Address("127.0.0.1", 8090),
+        "address": (Address("127.0.0.1", 8090),),
         "authkey": key,
         "tls": "",
         "delay": 0.0,
@@ -67,7 +67,7 @@ def test_every_option_reaches_the_pool(monkeypatch: pytest.MonkeyPatch) -> None:
         "load": ["m.n", "o"],
         "types": ["a", "b"],
         "processes": 3,
-        "address": Address("127.0.0.1", 1),
+        "address": (Address("127.0.0.1", 1),),
         "delay": 1.5,
         "drain": 60.0,
         "tls": "ca:f",
@@ -80,7 +80,7 @@ def test_the_originals_flags_work() -> None:
     qmworker.main(["-type", "encoder", "-type=reverse", "-delay=2", "-rpc", "127.0.0.1:7"])
     assert Recorder.told["types"] == ["encoder", "reverse"]
     assert Recorder.told["delay"] == 2.0
-    assert Recorder.told["address"].port == 7
+    assert Recorder.told["address"][0].port == 7
 
 
 @pytest.mark.parametrize("words", [["-type", "all"], ["--type", "reverse", "--type", "all"]])

@@ -143,6 +143,13 @@ def test_another_durability_is_refused() -> None:
         settings(durability="some")
 
 
+def test_a_manager_has_one_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QM_RPC", "a:8090,b:8090")  # as clients and workers of this host read it
+    with pytest.raises(BadRequest, match="listens at one address, not at 'a:8090,b:8090'") as caught:
+        settings()
+    assert caught.value.hint and "its own --rpc" in caught.value.hint
+
+
 def test_the_page_has_no_further_name_and_shows_tasks_to_nobody_else(home: Path) -> None:
     assert (settings().hosts, settings().show_payloads) == ((), False)
 

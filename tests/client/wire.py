@@ -11,11 +11,14 @@ from qm.wire.address import Address
 
 
 class Wire:
-    """A TCP proxy in front of a manager. Bytes go through both ways, until it is told to break something."""
+    """A TCP proxy in front of a manager. Bytes go through both ways, until it is told to break something.
 
-    def __init__(self, manager: Address) -> None:
+    Two of them are two addresses, of which one can die and come back while the other serves on.
+    """
+
+    def __init__(self, manager: Address, port: int = 0) -> None:
         self._manager = manager
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.address = Address(*self._listener.getsockname())
         self._ends: list[socket.socket] = []
         self._threads: list[threading.Thread] = []

@@ -106,7 +106,8 @@ class Pools:
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
-        self._port = port
+        #: Where the pools look for their manager, or managers.
+        self.rpc = f"127.0.0.1:{port}"
         self._started: list[subprocess.Popen[str]] = []
         self.write("my_ops", OPERATIONS)
         self.write("script", SCRIPT)
@@ -123,7 +124,7 @@ class Pools:
         environment = {
             **os.environ,
             "QM_HOME": str(self.folder),
-            "QM_RPC": f"127.0.0.1:{self._port}",
+            "QM_RPC": self.rpc,
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         }
         pool = subprocess.Popen(

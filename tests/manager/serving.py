@@ -17,8 +17,9 @@ from qm.queue.waiter import Caller, Waiter
 from qm.store.base import Store
 from qm.store.memory import MemoryStore
 from qm.wire.address import Address
+from qm.wire.channels import Route
 from qm.wire.codec import encode
-from qm.wire.remote import SERIALIZER, Channels
+from qm.wire.remote import SERIALIZER
 from qm.wire.roles import Key
 from qm.wire.servertls import ServerTLS
 from qm.wire.verbs import Signature
@@ -97,7 +98,7 @@ def echo_server(
     return server
 
 
-def ask(channels: Channels, verb: str, *args: Any, timeout: float = PATIENCE, waits: bool = False) -> Any:
+def ask(channels: Route, verb: str, *args: Any, timeout: float = PATIENCE, waits: bool = False) -> Any:
     """One call of the echo server; one that `waits` has a connection of its own."""
     return ECHO[verb].decode_answer(channels.call("echo", verb, encode(args), timeout, waits))
 

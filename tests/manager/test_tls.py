@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from qm.client import Client
-from qm.errors import AuthFailed, QueueError, Unreachable
+from qm.errors import AuthFailed, BadRequest, QueueError, Unreachable
 from qm.manager.admission import Admission
 from qm.wire import auth, servertls
 from qm.wire.address import Address
@@ -78,6 +78,39 @@ def test_a_client_that_pins_the_certificate_comes_in(secured: Managed, files: Fi
     connect(secured.address, files.load().fingerprint)
     connect(secured.address, files.load().fingerprint.upper().replace("SHA256", "sha256"))
     connect(secured.address, f"pin:{files.certificate}")
+
+
+def test_a_client_that_pins_several_comes_in_to_each_and_to_no_other(
+    secured: Managed, files: Files, tmp_path: Path, ca: Authority
+) -> None:
+    """Several managers, each with its own certificate; or one, before and after it is renewed."""
+    second, third = (issue(tmp_path / name, ca).load() for name in ("second", "third"))
+    pins = f"{second.fingerprint}, {files.load().fingerprint}"
+    with managed(tls=second) as another, managed(tls=third) as stranger:
+        connect(secured.address, pins)
+        connect(another.address, pins)
+        told = refusal(stranger.address, pins)
+        assert f"the certificate of the manager at HERE is another one: {third.fingerprint}" in told
+        with Client([secured.address, another.address, stranger.address], KEY, tls=pins) as client:
+            client.status()
+            assert client.address != stranger.address
+
+
+@pytest.mark.parametrize("pins", ["{},", "{},sha256:12", "{},pin:x", "{};{}", "sha256:,{}"])
+def test_half_a_list_of_pins_is_refused(files: Files, pins: str) -> None:
+    with pytest.raises(BadRequest, match="is no fingerprint"):
+        Remote(Address("host", 1), KEY, pins.format(files.load().fingerprint, files.load().fingerprint))
+
+
+def test_a_ca_is_enough_for_several_managers(
+    secured: Managed, tmp_path: Path, ca: Authority, trust: str
+) -> None:
+    """The name of each is checked against its own address."""
+    with managed(tls=issue(tmp_path / "second", ca).load()) as another:
+        places = [Address("localhost", secured.address.port), another.address]
+        for _ in range(8):
+            with Client(places, KEY, tls=trust) as client:
+                client.status()
 
 
 def test_a_client_that_knows_the_ca_comes_in_by_every_name_of_the_certificate(

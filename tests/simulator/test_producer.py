@@ -72,7 +72,7 @@ def producing(
     config = ProducerConfig(
         number=number,
         plan=plan,
-        address=address or manager.address,
+        addresses=(address or manager.address,),
         authkey=authkey or manager.authkey,
     )
     thread = threading.Thread(target=Producer(config, there, orphaned.set).run, daemon=True)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qm.errors import BadRequest
-from qm.wire.address import Address, connect, listen, parse_address
+from qm.wire.address import Address, addresses_of, connect, listen, parse_address, parse_addresses
 from qm.wire.listener import Listener
 
 
@@ -72,6 +72,51 @@ def test_what_is_no_address_is_refused_with_a_hint(text: str) -> None:
     with pytest.raises(BadRequest, match="is not an address") as caught:
         parse_address(text, 8090)
     assert caught.value.hint and "HOST:PORT" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("", [("127.0.0.1", 8090)]),
+        ("a:1", [("a", 1)]),
+        ("a:1,b", [("a", 1), ("b", 8090)]),
+        (" a:1 , b:2\t", [("a", 1), ("b", 2)]),
+        ("b:2,a:1,b:2", [("b", 2), ("a", 1)]),
+        ("a:8090,b:8090,[::1]:8091", [("a", 8090), ("b", 8090), ("::1", 8091)]),
+        ("::1,::2", [("::1", 8090), ("::2", 8090)]),
+    ],
+)
+def test_several_addresses_stand_between_commas(text: str, places: list[tuple[str, int]]) -> None:
+    assert parse_addresses(text, 8090) == tuple(places)
+
+
+@pytest.mark.parametrize("text", [",", "a:1,", ",a:1", "a:1,,b:2", "a:1, ,b:2"])
+def test_a_comma_too_many_is_not_taken_for_this_machine(text: str) -> None:
+    with pytest.raises(BadRequest, match="a comma with no address beside it"):
+        parse_addresses(text, 8090)
+
+
+def test_programs_say_addresses_as_lists_too() -> None:
+    two = (Address("a", 1), Address("b", 2))
+    for where in ("a:1,b:2", ["a:1", "b:2"], [("a", 1), ("b", 2)], ("a:1", "b:2"), ["a:1,b:2"], two):
+        assert addresses_of(where, 8090) == two
+    assert (
+        addresses_of(("a", 1), 8090)
+        == addresses_of(Address("a", 1), 8090)
+        == addresses_of("a:1", 1)
+        == two[:1]
+    )
+    with pytest.raises(BadRequest, match="none in it"):
+        addresses_of([], 8090)
+
+
+@given(st.text())
+def test_any_text_is_addresses_or_a_bad_request(text: str) -> None:
+    try:
+        found = parse_addresses(text, 8090)
+    except BadRequest:
+        return
+    assert found and ",".join(map(str, found)).count(",") == len(found) - 1
 
 
 @given(st.text())

@@ -88,9 +88,10 @@ def test_the_parents_fields_and_the_childs_do_not_touch(page: Page) -> None:
     page.hold(LEASES)
     page.start_running(0)
     page.session_end = 12345.678
+    page.manager = 3
     page.drain()
-    assert (page.held(), page.current()) == (LEASES, LEASES[0])
-    assert (page.session_end, page.draining) == (12345.678, True)
+    assert (page.held(), page.current(), page.ordered()) == (LEASES, LEASES[0], None)
+    assert (page.session_end, page.draining, page.manager) == (12345.678, True, 3)
 
 
 def test_the_running_task_has_its_start_and_its_limit(page: Page) -> None:
