@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from benchmarks.peers.servers import server
 from benchmarks.program import program, wait_until
 from benchmarks.stamps import Stamps
 from benchmarks.usage import cpu_seconds, tree
@@ -19,7 +20,9 @@ from qm.wire.keys import read_key
 class Stage:
     """Where a measurement runs: the manager, how to reach it, and when its tasks ran."""
 
-    def __init__(self, home: Path, address: str, manager: int, started: float, stamps: Stamps) -> None:
+    def __init__(
+        self, home: Path, address: str, manager: int, started: float, stamps: Stamps, others: Sequence[int]
+    ) -> None:
         self.home = home
         self.address = address
         #: The manager's pid.
@@ -28,6 +31,8 @@ class Stage:
         self.started = started
         self.stamps = stamps
         self._pools: list[int] = []
+        #: Roots of further processes: the database.
+        self._others = others
 
     @contextmanager
     def pool(self, workers: int = 2, module: str = "benchmarks.noop") -> Iterator[int]:
@@ -51,8 +56,8 @@ class Stage:
         return read_key(self.home / "authkey")
 
     def pids(self) -> list[int]:
-        """All our processes: manager, web, pools and their children."""
-        return tree(self.manager, *self._pools)
+        """All our processes: manager, web, pools and their children, and the database with its own."""
+        return tree(self.manager, *self._pools, *self._others)
 
     def cpu_seconds(self) -> float:
         """What they have used so far."""
@@ -61,21 +66,27 @@ class Stage:
 
 @contextmanager
 def stage(durability: str, *, web: bool = False, workers: int = 0) -> Iterator[Stage]:
-    """A manager with `durability` (full, relaxed, or memory: the store in memory), with its page if `web`,
-    and a ready pool of `workers` processes if any."""
+    """A manager with `durability` (full, relaxed, or memory: the store in memory; postgres: full, over a
+    fresh PostgreSQL), with its page if `web`, and a ready pool of `workers` processes if any."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qmanager-bench.")))
         stamps = Stamps(stack.enter_context(stamp_file()))
         ready, log = home / "ready", home / "manager.log"
         command = [sys.executable, "-m", "qm.cli.qmanager", "--rpc", "127.0.0.1:0", "--log-level", "warning"]
         command += ["--http", "127.0.0.1:0" if web else "off", "--ready-file", str(ready)]
-        command += ["--store", "memory:"] if durability == "memory" else ["--durability", durability]
+        roots = []
+        if durability == "postgres":
+            database = stack.enter_context(server("postgres"))
+            command += ["--store", f"postgresql://postgres@{database.place}/postgres"]
+            roots = [database.pid] if database.pid else []
+        else:
+            command += ["--store", "memory:"] if durability == "memory" else ["--durability", durability]
         start = time.monotonic()
         manager = stack.enter_context(program(command, {"QM_HOME": str(home)}, log))
         wait_until(ready.exists, manager, "qmanager", log)
         started = time.monotonic() - start
         address = dict(line.split() for line in ready.read_text().splitlines())["rpc"]
-        here = Stage(home, address, manager.pid, started, stamps)
+        here = Stage(home, address, manager.pid, started, stamps, roots)
         if workers:
             stack.enter_context(here.pool(workers))
             with here.client() as client:

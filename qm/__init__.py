@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final
 from qm.version import __version__
 
 if TYPE_CHECKING:
+    from qm import postgres as postgres
     from qm.client import Client, new_task
     from qm.errors import (
         Cancelled,
@@ -88,6 +89,8 @@ _HOMES: Final = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "postgres":  # a module: qm.postgres.add without another import
+        return importlib.import_module("qm.postgres")
     for module, names in _HOMES.items():
         if name in names:
             return getattr(importlib.import_module(module), name)

@@ -21,7 +21,8 @@ QueueError
   │     ├── StoreBusy        another manager has it
   │     ├── StoreForeign     not a store of ours
   │     │     └── StoreDamaged     a store of ours, and it does not hold what it should
-  │     └── StoreTooNew      written by a newer qmanager
+  │     ├── StoreTooNew      written by a newer qmanager
+  │     └── StoreTooOld      made by an older qmanager, and not migrated yet
   ├── Internal           a bug in the manager; its log has the details under the id in the text
   └── TaskError          a task's own end, raised by `Client.result`
         ├── TaskFailed       the task failed; `.failure` has type, message and traceback
@@ -68,6 +69,7 @@ __all__ = [
     "StoreError",
     "StoreForeign",
     "StoreTooNew",
+    "StoreTooOld",
     "TaskCancelled",
     "TaskError",
     "TaskFailed",
@@ -227,6 +229,12 @@ class StoreTooNew(StoreError):
     """The store was written by a newer qmanager than this one."""
 
     code = "store_too_new"
+
+
+class StoreTooOld(StoreError):
+    """The store was made by an older qmanager, and this one was told not to migrate it."""
+
+    code = "store_too_old"
 
 
 class Internal(QueueError):

@@ -47,6 +47,9 @@ LAYERS = {
     "client": _layer(
         "runs on other hosts: what it knows of the manager is what the wire says", "wire", "environment"
     ),
+    "postgres": _layer(
+        "runs in programs that only add: the database does the rest, by a function of its own", "client"
+    ),
     "operations": _layer("user code starts here: it must import without a queue, a socket or a pool"),
     "worker": _layer(
         "runs on other hosts, through the client: only the manager touches the store",
@@ -70,6 +73,7 @@ LAYERS = {
     ),
     "__init__": _layer(
         "holds what users write programs with; the manager and its store would slow every import of qm",
+        "postgres",
         "wire",
         "client",
         "operations",

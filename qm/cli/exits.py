@@ -19,6 +19,7 @@ from qm.errors import (
     StoreError,
     StoreForeign,
     StoreTooNew,
+    StoreTooOld,
     TaskError,
     TimedOut,
     Unreachable,
@@ -65,6 +66,7 @@ CODES: Final[dict[type[BaseException], Exit]] = {
     StoreBusy: Exit.FAILED,
     StoreForeign: Exit.STORE_CORRUPT,
     StoreTooNew: Exit.STORE_CORRUPT,
+    StoreTooOld: Exit.FAILED,
     OperationError: Exit.USAGE,
     KeyboardInterrupt: Exit.INTERRUPTED,
 }

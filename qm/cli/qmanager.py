@@ -4,6 +4,8 @@ Usage:
   qmanager [options] [-v]...
   qmanager check [options] [-v]...
   qmanager backup FILE [options] [-v]...
+  qmanager copy SOURCE TARGET [--anew] [options] [-v]...
+  qmanager migrate [--plan] [--sql] [options] [-v]...
   qmanager tls init [--hosts NAMES] [--force] [options] [-v]...
   qmanager key add NAME --role ROLE [options] [-v]...
   qmanager key remove NAME [options] [-v]...
@@ -14,6 +16,10 @@ Usage:
 Commands:
   check    Look through the store, also beside a running manager, and print what is wrong with it.
   backup   Copy the store to FILE, also beside a running manager; only --store matters to both.
+  copy     Copy the store SOURCE, with all that is in it, to the empty store TARGET: sqlite:PATH or
+           postgresql://USER@HOST/DATABASE, from any to any. No manager may run on either. Said again
+           after it was stopped it goes on from there; in the end all rows are compared.
+  migrate  Bring the tables of --store up to date, as a manager does when it starts.
   tls      Make a certificate and its private key (tls.crt and tls.key in QM_HOME), and print the
            fingerprint by which clients know it.
   key      Change or print who may come in: the file of --authkey-file. add prints the new key, once.
@@ -25,6 +31,10 @@ Options:
                        default queue.db in QM_HOME or ~/.qmanager).
   --durability WORD    full: what is acknowledged survives a power cut; relaxed: faster, and a power
                        cut may undo the last moments (QM_DURABILITY, default full).
+  --no-migrate         Do not start over a store of an older qmanager, but say what it misses.
+  --plan               Only print the migrations that the store misses.
+  --sql                ... with their SQL.
+  --anew               Throw away what an unfinished copy has in TARGET, and begin from the start.
   --tls                Speak TLS 1.3, and nothing else, with the certificate in QM_HOME (QM_TLS=on).
                        Then --rpc may be an address that other machines reach.
   --tls-cert FILE      ... with another certificate (PEM), and
@@ -66,7 +76,9 @@ from qm import logs
 from qm.cli.arguments import Arguments
 from qm.cli.commands.backup import backup
 from qm.cli.commands.check import check
+from qm.cli.commands.copy import copy
 from qm.cli.commands.key import key
+from qm.cli.commands.migrate import migrate
 from qm.cli.commands.tls import init
 from qm.cli.exits import Exit
 from qm.cli.program import run
@@ -83,6 +95,10 @@ def _work(arguments: Arguments) -> int:
         return check(arguments)
     if arguments.has("backup"):
         return backup(arguments)
+    if arguments.has("copy"):
+        return copy(arguments)
+    if arguments.has("migrate"):
+        return migrate(arguments)
     if arguments.has("tls"):
         return init(arguments)
     if arguments.has("key"):

@@ -135,7 +135,7 @@ class Service:
 
     def _open_store(self) -> None:
         url, durability = self._settings.store, self._settings.durability
-        self._store = open_store(url, durability)
+        self._store = open_store(url, durability, may_migrate=self._settings.may_migrate)
         if self._store.kind == "memory":
             _log.info("the tasks are in memory, and end with this process")
         else:
@@ -149,12 +149,18 @@ class Service:
         self._queue.start()
 
     def _listen(self, store: Store) -> None:
-        """A disk that fails ends us: what it would say from then on is not to be believed."""
+        """A disk that fails ends us: what it would say from then on is not to be believed. So does a database
+        that a newer manager has made its own."""
         if store.kind == "sqlite":
             from qm.store.sqlite import SQLiteStore  # a manager in memory does without
 
             assert isinstance(store, SQLiteStore)
             store.health.listen(self._broken.tell)
+        elif store.kind == "postgresql":
+            from qm.store.postgres import PostgresStore
+
+            assert isinstance(store, PostgresStore)
+            store.listen(self._broken.tell)
 
     def _serve(self, admission: Admission) -> None:
         assert self._queue is not None

@@ -32,7 +32,8 @@ class TLSFiles(NamedTuple):
 
 class Settings(Struct, frozen=True, kw_only=True):
     """How a manager runs. `http`, `tls` or `ready_file` None: without a page, TLS, that file. `hosts` are
-    further names of the page, which shows tasks to other machines only with `show_payloads`."""
+    further names of the page, which shows tasks to other machines only with `show_payloads`. `may_migrate`
+    False: it does not start over a store whose schema is of before."""
 
     rpc: Address
     http: Address | None
@@ -43,6 +44,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ready_file: Path | None = None
     hosts: tuple[str, ...] = ()
     show_payloads: bool = False
+    may_migrate: bool = True
     log_level: str = "info"
     log_format: str = "text"
 
@@ -68,6 +70,7 @@ class Settings(Struct, frozen=True, kw_only=True):
             ready_file=arguments.path("--ready-file"),
             hosts=_hosts(arguments.text("--hosts") or environment.hosts()),
             show_payloads=arguments.has("--show-payloads") or _is_yes(environment.show_payloads()),
+            may_migrate=not arguments.has("--no-migrate"),
             log_level=arguments.text("--log-level") or environment.log_level(),
             log_format=arguments.text("--log-format") or environment.log_format(),
         )

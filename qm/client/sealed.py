@@ -46,6 +46,12 @@ S = TypeVar("S", bound=Settlement)
 _NOT_SEALED: Final = "NotSealed"
 
 
+def seal_new(keyring: Keyring, task: NewTask, key: int = 0) -> NewTask:
+    """The task with its input sealed by the newest key, and the digest that `key` gives it, 0 the newest."""
+    sealed = keyring.seal(Place(Purpose.INPUT, task.id, task.type), task.input)
+    return replace(task, input=sealed, digest=keyring.digest(key, task.type, task.id, task.input))
+
+
 class SealedQueue:
     """`QueueVerbs` over another, with payloads sealed."""
 
@@ -65,7 +71,7 @@ class SealedQueue:
 
     def add(self, tasks: Sequence[NewTask]) -> Added:
         """An id that is there already is compared under each key: it may be from before a rotation."""
-        sealed = [self._sealed(task) for task in tasks]
+        sealed = [seal_new(self._keyring, task) for task in tasks]
         added = self._queue.add(sealed)
         for older in range(1, self._keyring.size):
             again = [n for n, status in enumerate(added.statuses) if status is AddStatus.CONFLICT]
@@ -118,10 +124,6 @@ class SealedQueue:
         self._queue.crashed(crash)
 
     # On their way out.
-
-    def _sealed(self, task: NewTask) -> NewTask:
-        place = Place(Purpose.INPUT, task.id, task.type)
-        return replace(task, input=self._keyring.seal(place, task.input), digest=self._digest(task, 0))
 
     def _digest(self, task: NewTask, key: int) -> bytes:
         return self._keyring.digest(key, task.type, task.id, task.input)

@@ -3,6 +3,7 @@
     add ─► wake ─► take ─► (a worker executes) ─► settle: finish, fail, retry, release ─► get
                      │                                  ▲
                   session: attach, renew, crashed       │
+                  neighbours: other managers of the store
                   timer: promote what is due, end silent sessions, expire what is old
 
 Each step is a function of the `Core` (store, clock, who waits for what) and its arguments: it asks policy,

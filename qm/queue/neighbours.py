@@ -12,11 +12,11 @@ sees it. A manager that has its store alone has no neighbours.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from qm.clock import Clock
-from qm.store.shared import Hints, Known, Shared, Sight, Wants
+from qm.store.shared import Hints, Known, Other, Shared, Sight, Wants
 from qm.task import State
 
 if TYPE_CHECKING:
@@ -26,6 +26,9 @@ _log = logging.getLogger(__name__)
 
 #: Seconds between two looks, and at most until what a lost hint said is seen.
 LOOK: Final = 1.0
+
+#: Seconds without the store after which a manager that is not alone sends its pools to the others.
+CUT_OFF: Final = 3.0
 
 #: The store's clock is followed when ours is off by so many seconds: less may be the way of the answer.
 _OFF: Final = 0.05
@@ -60,14 +63,23 @@ class Neighbours:
         #: What the others know that we want to hear of.
         self._wanted = Wants(False, False)
         self._next_look = 0.0
-        #: All managers of the store, host:pid.
-        self.managers: Sequence[str] = ()
+        #: When we looked last and saw something, by the monotonic clock.
+        self._seen = core.clock.monotonic()
+        #: The other managers by their numbers.
+        self.others: Mapping[int, Other] = {}
+        #: How many tasks have ended at others while we looked.
+        self.ended = 0
         shared.listen_to(self._hear)
 
     @property
     def lead(self) -> bool:
         """Whether it is on us to do what one manager does for all."""
         return self._shared.leads
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether others may reach the store where we cannot, and count us as dead in a while."""
+        return bool(self.others) and self._core.clock.monotonic() > self._seen + CUT_OFF
 
     def tell(self, hints: Hints) -> None:
         """Tells the others what we have committed."""
@@ -87,7 +99,8 @@ class Neighbours:
             return
         self._next_look = monotonic + LOOK
         wants = self._wanted = self._wants()
-        self._shared.look(wants, self._see)
+        self._shared.look(wants, self._core.endings.told, self._see)
+        self._seen = self._core.clock.monotonic()
         self._wake_takers()
         if pending := self._core.endings.pending():
             self._core.endings.wake(self._shared.ended(pending))
@@ -97,15 +110,22 @@ class Neighbours:
 
     def _see(self, sight: Sight) -> None:
         self._clock.follow(sight.now)
-        if self.managers and {*sight.managers} != {*self.managers}:
-            _log.info("managers of this store: %s", ", ".join(sight.managers))
-        self.managers = sight.managers
+        self._see_others({other.number: other for other in sight.others})
         for session in self._core.sessions.let_go(sight.ours):
             _log.info("session %s is served by another manager, or gone", session)
         if sight.sessions is not None:
             self._see_sessions(sight.sessions)
         for session, lease in sight.cancelling:
             self._core.sessions.cancel(session, lease)
+
+    def _see_others(self, others: Mapping[int, Other]) -> None:
+        known, self.others = self.others, others
+        if others.keys() != known.keys():
+            names = sorted(other.name for other in others.values())
+            _log.info(
+                "this store has %s", f"other managers: {', '.join(names)}" if names else "no other manager"
+            )
+        self.ended += sum(one.ended - known.get(one.number, one).ended for one in others.values())
 
     def _see_sessions(self, known: Sequence[Known]) -> None:
         sessions, monotonic = self._core.sessions, self._core.clock.monotonic()

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 
-from qm.errors import BadRequest, SessionLost
+from qm.errors import BadRequest, NotCommitted, SessionLost
 from qm.limits import SESSION_TERM, SUSPECT_TERM, WAIT_MAX
 from qm.messages import Attached, Crash, Details, Fail, Orders, WorkerInfo
 from qm.policy.decision import Back, Bury, Cancel
@@ -63,6 +63,8 @@ def renew(
     All orders that stand are given each time, so that none is lost with an answer; those in `heard`, which
     the pool knows already, do not end the wait.
     """
+    if core.neighbours is not None and core.neighbours.is_cut_off:
+        raise NotCommitted("the store cannot be reached from here", hint="try another manager")
     waiter = Waiter()
     core.sessions.renew(session, core.clock.monotonic(), draining, waiter)
     orders = _cancelled(core, session)

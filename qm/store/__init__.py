@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,16 +15,25 @@ Durability = Literal["full", "relaxed"]
 
 _KINDS: Final = "give sqlite:PATH, postgresql://USER@HOST/DATABASE, or memory: to keep nothing"
 
-__all__ = ["Durability", "Store", "file_of", "open_store", "without_secrets"]
+__all__ = [
+    "Durability",
+    "Store",
+    "file_of",
+    "is_postgres",
+    "open_store",
+    "wanting_psycopg",
+    "without_secrets",
+]
 
 
-def open_store(url: str, durability: Durability = "full") -> Store:
+def open_store(url: str, durability: Durability = "full", *, may_migrate: bool = True) -> Store:
     """The store at `url`: ``sqlite:PATH`` (or ``sqlite:///absolute/path``), ``postgresql://...`` as libpq
     reads
     it, or ``memory:``.
 
     `durability`: "full", what is acknowledged survives a power cut; "relaxed", a power cut may undo the last
-    moments. Raises `BadRequest` for any other URL, and what the store raises when it opens.
+    moments. `may_migrate` False: `StoreTooOld` where the schema is not up to date. Raises `BadRequest` for
+    any other URL, and what the store raises when it opens.
     """
     scheme, colon, place = url.partition(":")
     if not colon:
@@ -36,9 +47,9 @@ def open_store(url: str, durability: Durability = "full") -> Store:
     if scheme == "sqlite":
         from qm.store.sqlite import SQLiteStore
 
-        return SQLiteStore.open(_path(place), durability=durability)
-    if scheme in ("postgres", "postgresql"):
-        return _postgres(url, durability)
+        return SQLiteStore.open(_path(place), durability=durability, may_migrate=may_migrate)
+    if is_postgres(url):
+        return _postgres(url, durability, may_migrate)
     raise BadRequest(f"there is no store of the kind {_shown(scheme)}", hint=_KINDS)
 
 
@@ -60,15 +71,29 @@ def file_of(url: str) -> Path:
     return Path(_path(place))
 
 
-def _postgres(url: str, durability: Durability) -> Store:
+def is_postgres(url: str) -> bool:
+    """Whether `url` is that of a database. Raises `BadRequest` where it looks like one and is none."""
+    if url.partition(":")[0] not in ("postgres", "postgresql"):
+        return False
     if "://" not in url:
         raise BadRequest(f"{_shown(url)} is not a store", hint=_KINDS)
+    return True
+
+
+@contextmanager
+def wanting_psycopg() -> Iterator[None]:
+    """For imports of what stands on psycopg. Raises `StoreError` where that is not there."""
     try:
-        from qm.store.postgres import PostgresStore
+        yield
     except ImportError as error:  # no psycopg, or one that finds no libpq
         hint = "pip install 'qmanager[postgres]'"
         raise StoreError(f"the PostgreSQL store wants psycopg: {error}", hint=hint) from error
-    return PostgresStore.open(url, durability=durability)
+
+
+def _postgres(url: str, durability: Durability, may_migrate: bool) -> Store:
+    with wanting_psycopg():
+        from qm.store.postgres import PostgresStore
+    return PostgresStore.open(url, durability=durability, may_migrate=may_migrate)
 
 
 def _path(place: str) -> str:

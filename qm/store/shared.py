@@ -40,6 +40,16 @@ class Wants(NamedTuple):
     watching: bool
 
 
+class Other(NamedTuple):
+    """Another manager of the store."""
+
+    number: int
+    #: host:pid, for people.
+    name: str
+    #: How many tasks have ended there since it opened the store.
+    ended: int
+
+
 class Known(NamedTuple):
     """A session as the store has it."""
 
@@ -54,8 +64,7 @@ class Sight(NamedTuple):
 
     #: The store's clock, in seconds since 1970.
     now: float
-    #: All managers, host:pid.
-    managers: Sequence[str]
+    others: Sequence[Other]
     #: The sessions that are ours to serve.
     ours: Collection[str]
     #: All sessions; None: they are as they were at the last look.
@@ -82,10 +91,10 @@ class Shared(Protocol):
         """Says what this manager wants to hear of. As `tell`; what is not wanted any more is said by
         `look`."""
 
-    def look(self, wants: Wants, see: Callable[[Sight], None]) -> None:
-        """Says that this manager lives, and has `see` told how things stand: inside the transaction, so that
-        what it changes comes wholly before or after what others commit. Reads the counts anew. Raises
-        `NotCommitted`."""
+    def look(self, wants: Wants, ended: int, see: Callable[[Sight], None]) -> None:
+        """Says that this manager lives, and how many tasks have ended here so far, and has `see` told how
+        things stand: inside the transaction, so that what it changes comes wholly before or after what others
+        commit. Reads the counts anew. Raises `NotCommitted`."""
 
     def ended(self, ids: Sequence[str]) -> Sequence[str]:
         """Those of `ids` whose tasks have ended, or are gone."""

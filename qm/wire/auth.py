@@ -9,6 +9,9 @@ both sides keep an old one from being replayed. Over TLS the SHA-256 of the serv
 random bytes, as each side sees it: who relays the messages under another certificate, be it a good one, makes
 the two differ. A refused peer learns nothing: the connection just closes. Whoever is sent away for another
 reason is reset instead, so that it does not doubt its key.
+
+A client without TLS says the length of its frame at once: a manager with TLS would else wait for it to begin,
+as it waits for the manager. So each learns in one round trip that the other speaks something else.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from __future__ import annotations
 import hmac
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from qm.errors import AuthFailed, BadRequest
@@ -78,9 +81,13 @@ def introduce(
     Raises `AuthFailed`, TimeoutError, OSError.
     """
     deadline = deadline or handshake_deadline()
+    send: Callable[[bytes], None] = connection.send_frame
     try:
+        if not certificate:
+            connection.announce(_NONCE + _PROOF)
+            send = connection.send_announced
         server, ours = _challenge(connection, _left(deadline)), os.urandom(_NONCE)
-        connection.send_frame(ours + _prove(key, b"client", server, ours, certificate))
+        send(ours + _prove(key, b"client", server, ours, certificate))
         proof = bytes(connection.recv_frame(_left(deadline), limit=_PROOF))
     except EOFError:
         raise AuthFailed(
@@ -90,7 +97,8 @@ def introduce(
     except SpeaksTLS:
         raise AuthFailed(
             f"the manager at {name} speaks TLS",
-            hint="say how to know it: --tls-fingerprint sha256:..., or --tls-ca FILE",
+            hint="say how to know it: --tls-fingerprint sha256:..., or --tls-ca FILE;"
+            " on its own host QM_TLS=on",
         ) from None
     except WireError as error:
         raise AuthFailed(f"what answers at {name} is not a qmanager ({error})") from None

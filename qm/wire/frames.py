@@ -86,6 +86,15 @@ class Connection:
         self._set_timeout(timeout)
         self.sock.sendall(_LENGTH.pack(len(frame)) + frame)
 
+    def announce(self, size: int) -> None:
+        """Sends the length of a frame that is not known yet; the next call is `send_announced`. Raises
+        OSError."""
+        self.sock.sendall(_LENGTH.pack(size))
+
+    def send_announced(self, frame: bytes) -> None:
+        """Sends the frame whose length has been said. Raises OSError."""
+        self.sock.sendall(frame)
+
     def recv_frame(self, timeout: float | None = None, limit: int = FRAME_MAX) -> memoryview:
         """The next frame, whole within `timeout` seconds (None: waits for ever for it to begin).
 

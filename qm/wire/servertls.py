@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from qm.errors import BadRequest
 from qm.wire.frames import Connection, WireError
 from qm.wire.keys import read_secret
-from qm.wire.tls import TLSSocket, first_bytes
+from qm.wire.tls import NotTLS, TLSSocket, first_bytes
 
-#: Seconds until a client must begin. Then we do: one without TLS waits for our word, and an alert says why it
-#: gets none. After `qm.wire.auth.HANDSHAKE_DEADLINE` it would be gone.
+#: Seconds until a client must begin. Then we do: one without TLS may wait for our word (ours do not, see
+#: `qm.wire.auth`), and an alert says why it gets none. After its `HANDSHAKE_DEADLINE` it would be gone.
 _SILENCE: Final = 3.0
 
 #: handshake_failure, fatal; as every TLS understands it, and every other protocol can recognise it.
@@ -66,7 +67,12 @@ class ServerTLS(NamedTuple):
             raw.sendall(_ALERT)
             raise WireError(f"it said nothing for {_SILENCE:g} s; without TLS, perhaps")
         secured = TLSSocket(raw, self.context)
-        secured.shake(deadline, received)
+        try:
+            secured.shake(deadline, received)
+        except NotTLS:
+            with suppress(OSError):  # gone already
+                raw.sendall(_ALERT)
+            raise
         connection.continue_over(secured)
 
 

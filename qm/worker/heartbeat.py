@@ -1,4 +1,4 @@
-"""The thread that keeps a pool's session alive."""
+"""The thread that keeps a pool's session alive, and finds out what is left of it after it was lost."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qm.client import Client
 from qm.clock import boottime
 from qm.errors import QueueError, SessionLost, Unreachable
 from qm.messages import WorkerInfo
-from qm.task import Lease
+from qm.task import Lease, State
 from qm.worker import pauses
 from qm.worker.page import Page
 
@@ -39,6 +39,8 @@ class Heartbeat(threading.Thread):
         self._on_orders = on_orders
         #: The leases of ours that somebody cancelled and that hold, as the manager said last.
         self.cancelled: frozenset[Lease] = frozenset()
+        #: The leases of ours that went to others while we were silent, of tasks that still run here.
+        self.lost: frozenset[Lease] = frozenset()
         self._stopped = threading.Event()
         self.session_end = boottime() + term
         #: Where the session is attached, or will be in a moment: the manager's place among the addresses.
@@ -67,12 +69,28 @@ class Heartbeat(threading.Thread):
 
     def _attach(self) -> None:
         sent = boottime()
+        for page in self._pages():
+            page.revoke()  # what a child holds and has not started belongs to others, most likely
         try:
             self._client.attach(self._info)
             self._lives_until(sent + self._term)
             _log.info("the session is open again")
+            self._find_lost()
         except QueueError as error:
             self._trouble(error)
+
+    def _find_lost(self) -> None:
+        """What runs here goes on where the manager still calls it ours, as one that knew only the session no
+        more may do. What it gave to others must not have more effects."""
+        running = {lease.id: lease for page in self._pages() if (lease := page.current()) is not None}
+        ours = {
+            (task.id, task.attempt)
+            for task in self._client.get_many([*running])
+            if task.state is State.RUNNING
+        }
+        self.lost = frozenset(lease for lease in running.values() if (lease.id, lease.attempt) not in ours)
+        if self.lost:
+            self._on_orders()
 
     def _hear(self, cancelled: frozenset[Lease]) -> None:
         known, self.cancelled = self.cancelled, cancelled

@@ -201,11 +201,24 @@ class Pool:
         """Sees to tasks that have run long, and to those that must end."""
         now = boottime()
         cancelled = self._heartbeat.cancelled if self._heartbeat is not None else frozenset()
+        if woken:
+            self._end_lost()
         if woken or self._seeker.is_due(now):
             self._seeker.seek(now, cancelled, self._members, anew=woken)
         for member in self._members:
             if member.watch.next is not None and now >= member.watch.next:
                 member.look(now, cancelled)
+
+    def _end_lost(self) -> None:
+        """Tasks that run here and went to others meanwhile: not a moment longer, and without a report."""
+        lost = self._heartbeat.lost if self._heartbeat is not None else frozenset()
+        for member in self._members if lost else ():
+            lease = member.page.current()
+            if lease in lost and not member.killed:
+                _log.warning(
+                    "child %d is killed: task %s went to another worker", member.slot.index, lease.id
+                )
+                member.kill()
 
     def _until_next(self) -> float | None:
         """Seconds until something has to be done though nothing has happened."""
@@ -281,7 +294,8 @@ class Pool:
 
     def _drain(self) -> None:
         """Asks all children to leave. What runs on after its time, or a second signal, is killed."""
-        _log.info("leaving: up to %g s for what %d children run", self._drain_seconds, len(self._members))
+        if self._heartbeat is not None:  # else nothing runs yet
+            _log.info("leaving: what runs has %g s to end", self._drain_seconds)
         self._drain_deadline = time.monotonic() + self._drain_seconds
         self._vacant, self._fill_at = [], None
         for member in self._members:

@@ -42,6 +42,7 @@ def test_the_codes_are_those_of_the_documents() -> None:
         (errors.StoreBusy("x"), 1),
         (errors.StoreForeign("x"), 65),
         (errors.StoreTooNew("x"), 65),
+        (errors.StoreTooOld("x"), 1),
         (errors.StoreError("x"), 70),
         (errors.NotCommitted("x"), 70),
         (errors.LoadError("x"), 2),

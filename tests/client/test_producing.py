@@ -116,15 +116,17 @@ def test_a_task_forgotten_while_it_was_awaited_is_not_shown_as_it_was(
     sleepers.expect()
     with pytest.MonkeyPatch.context() as patch:
         read = manager.queue.get
-        forgot = threading.Event()
+        asked_again, forgot = threading.Event(), threading.Event()
 
         def get(ids: list[str], wait: float = 0, caller: Any = None) -> Any:
+            asked_again.set()
             assert forgot.wait(PATIENCE)
             return read(ids, wait, caller)
 
         patch.setattr(manager.queue, "get", get)
         # the first answer shows both waiting, as when its time is over; the second call finds neither
         manager.queue.core.endings.tell([first, second])
+        assert asked_again.wait(PATIENCE), "it would read them once more, perhaps as cancelled"
         other = manager.client()
         other.cancel_many([first, second])
         other.forget_many([first, second])
@@ -333,8 +335,8 @@ def test_a_type_that_nobody_serves_is_hinted_at_once_and_only_once(
         client.add("sms")
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("qm.client")]
     assert ours == [
-        'no worker serves "sms" now; start one with: qmworker --type sms',
-        'no worker serves "fax" now; start one with: qmworker --type fax',
+        'no worker serves "sms" now; start one with: qmworker (--load MODULE if it is yours)',
+        'no worker serves "fax" now; start one with: qmworker (--load MODULE if it is yours)',
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,10 +14,34 @@ from typing import Any
 import pytest
 
 from qm.client import Client
-from qm.task import State, Task
+from qm.task import Outcome, State, Task
 from tests.live.stage import KEY, Manager, Pools, alive, eventually, output_of
 
 pytestmark = pytest.mark.xdist_group("live-pool")
+
+
+#: Stops its own process just before it returns, the first time.
+STOPS_ITSELF = """
+    import os, signal
+    from pathlib import Path
+    from qm import Operations
+
+    ops = Operations()
+
+    @ops.operation("echo")
+    def echo(value):
+        return value
+
+    @ops.operation("stop-once")
+    def stop_once(path):
+        if Path(path).exists():
+            return "of the second"
+        new = Path(path + ".new")
+        new.write_text(str(os.getpid()))
+        new.rename(path)
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return "of the first"
+"""
 
 
 class Blocked:
@@ -44,6 +69,20 @@ def test_tasks_are_run_and_results_handed_back(client: Client, pools: Pools) -> 
     ids = [client.add("echo", value) for value in (1, "zwei", None, {"a": [True]}, 2**100)]
     ids.append(client.add("fibonacci", "20"))
     assert [client.result(id_, wait=20) for id_ in ids] == [1, "zwei", None, {"a": [True]}, 2**100, 6765]
+
+
+def test_a_failed_attempt_is_in_the_log_with_its_task_and_its_worker(client: Client, pools: Pools) -> None:
+    pool = pools.start()
+    assert client.get(client.add("fibonacci", "a secret", id="order-42"), wait=20).state is State.FAILED
+    pool.send_signal(signal.SIGTERM)
+    said = output_of(pool)
+    name = rf"{re.escape(socket.gethostname())}:{pool.pid}/0"
+    assert re.search(
+        rf"WARNING qmworker qm\.worker\.child \[worker={name} task=order-42 attempt=1\] "
+        r"fibonacci: NonRetryable after \d\.\d{3} s; see: qmclient show order-42\n",
+        said,
+    )
+    assert "a secret" not in said
 
 
 def test_a_dead_childs_task_runs_elsewhere_at_once_and_is_charged(
@@ -182,6 +221,54 @@ def test_a_pool_that_falls_silent_loses_its_task_at_the_end_of_its_term(
     eventually(lambda: len(task.pids()) == 2)
     ended = task.open()
     assert (ended.state, ended.lost, ended.crashes) == (State.DONE, 1, 0)
+
+
+def test_a_pool_that_was_stopped_over_two_terms_kills_its_child_and_the_other_result_stands(
+    monkeypatch: pytest.MonkeyPatch, client: Client, pools: Pools, tmp_path: Path
+) -> None:
+    for module in ("sessions", "session"):
+        monkeypatch.setattr(f"qm.queue.{module}.SESSION_TERM", 2.0)
+    frozen = pools.start()
+    task = Blocked(client, tmp_path)
+    child = task.runs()
+    stopped = time.monotonic()
+    for pid in (frozen.pid, child):
+        os.kill(pid, signal.SIGSTOP)
+    second = pools.start()
+    eventually(lambda: len(task.pids()) == 2)
+    time.sleep(max(0.0, stopped + 2 * 2.0 - time.monotonic()))
+    for pid in (child, frozen.pid):
+        os.kill(pid, signal.SIGCONT)
+    eventually(lambda: not alive(child))
+    assert client.get(task.id).state is State.RUNNING, "under the other's lease"
+    ended = task.open()
+    assert (ended.state, ended.lost, ended.crashes, ended.attempt) == (State.DONE, 1, 0, 2)
+    lost, ok = client.attempts(task.id)
+    assert (lost.outcome, ok.outcome) == (Outcome.LOST, Outcome.OK)
+    assert (lost.worker, ok.worker) == tuple(f"{socket.gethostname()}:{one.pid}" for one in (frozen, second))
+    eventually(lambda: len(client.status().workers) == 2)  # it is there again
+    assert frozen.poll() is None and len(task.pids()) == 2
+
+
+def test_a_result_of_one_that_was_stopped_over_its_term_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, client: Client, pools: Pools, tmp_path: Path
+) -> None:
+    """Its task had ended when it was stopped: it tries to hand in, and the other attempt's result stands."""
+    for module in ("sessions", "session"):
+        monkeypatch.setattr(f"qm.queue.{module}.SESSION_TERM", 2.0)
+    pools.write("my_ops", STOPS_ITSELF)
+    first = pools.start()
+    client.add("stop-once", str(tmp_path / "first"), id="told-twice")
+    child = int(eventually(lambda: (tmp_path / "first").exists() and (tmp_path / "first").read_text()))
+    os.kill(first.pid, signal.SIGSTOP)
+    pools.start()
+    assert client.result("told-twice", wait=20) == "of the second"
+    for pid in (child, first.pid):
+        os.kill(pid, signal.SIGCONT)
+    assert client.result(client.add("echo", 1), wait=20) == 1
+    eventually(lambda: len(client.status().workers) == 2)
+    assert client.result("told-twice") == "of the second"
+    assert [one.outcome for one in client.attempts("told-twice")] == [Outcome.LOST, Outcome.OK]
 
 
 def test_a_restart_of_the_manager_repeats_nothing(

@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -95,3 +97,38 @@ def test_three_managers_of_one_database_lose_nothing_whatever_is_killed(
     assert figures["claimed twice"] == "0"
     assert figures["manager killed"] == "3"
     assert figures["manager stopped over its term"] == figures["database crashed"] == "1"
+
+
+def test_readiness_falls_with_the_database_and_returns(cluster: Cluster, tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    with cluster.database() as url:
+        words = ("--store", url, "--rpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ready-file", str(ready))
+        manager = start("qmanager", tmp_path, *words)
+        try:
+            while not ready.exists():
+                assert manager.poll() is None, manager.communicate()[0]
+                time.sleep(0.05)
+            page = f"http://{ready.read_text().split()[3]}/readyz"
+            _wait_for(page, 200)
+            cluster.stop()
+            _wait_for(page, 503)
+            cluster.start()
+            _wait_for(page, 200)
+        finally:
+            manager.terminate()
+            said = manager.communicate(timeout=30)[0]
+    assert manager.returncode == 0, said
+    assert "Traceback" not in said
+
+
+def _wait_for(page: str, code: int) -> None:
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(page, timeout=10) as answer:
+                found = answer.status
+        except urllib.error.HTTPError as error:
+            found = error.code
+        if found == code:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{page} says {found}")

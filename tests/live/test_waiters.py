@@ -18,6 +18,7 @@ from qm.wire.codec import Request, decode_reply, encode, envelope
 from qm.wire.remote import dial
 from qm.wire.verbs import QUEUE
 from tests.manager.serving import Managed, managed
+from tests.wants import want
 from tests.wire.peers import KEY
 
 MANY = 1000
@@ -100,8 +101,7 @@ class Crowd:
 @pytest.fixture
 def crowd() -> Iterator[Crowd]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 5 * MANY:
-        pytest.skip(f"{hard} descriptors are too few for both ends of {2 * MANY} connections")
+    want(hard >= 5 * MANY, f"{5 * MANY} descriptors (ulimit -Hn), for both ends of {2 * MANY} connections")
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
         with managed() as manager:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from qm.client import Client
 from qm.errors import QueueError
-from qm.wire.address import parse_address
+from qm.wire.address import Address, parse_address
 from qm.wire.keys import read_key
 from tests.wants import want_root
 
@@ -54,8 +54,12 @@ class Program:
 
     def client(self, patience: float = 0) -> Client:
         """A client of it."""
+        return Client(self.address(), read_key(self.home / "authkey"), patience=patience)
+
+    def address(self) -> Address:
+        """Where it serves."""
         line = self._ready.read_text().splitlines()[0].removeprefix("rpc ")
-        return Client(parse_address(line, 0), read_key(self.home / "authkey"), patience=patience)
+        return parse_address(line, 0)
 
     def end(self) -> int:
         """Waits for its end; gives the exit code."""

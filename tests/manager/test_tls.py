@@ -209,16 +209,28 @@ def test_a_certificate_for_another_host_is_refused(
         assert f"is not for the host {host}" in said and f"--hosts {host}" in said
 
 
-def test_a_client_without_tls_is_told_that_it_is_wanted(
+def test_a_client_without_tls_is_told_at_once_that_the_manager_speaks_it(
     secured: Managed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It waits for the manager's word, so it is told once the manager has waited long enough for its own."""
-    monkeypatch.setattr(servertls, "_SILENCE", 0.05)
+    """Neither waits until the other begins."""
+    monkeypatch.setattr(servertls, "_SILENCE", PATIENCE)  # would be longer than the client stays
     caplog.set_level(logging.WARNING)
     said = refusal(secured.address, "")
     assert said == (
-        "the manager at HERE speaks TLS; say how to know it: --tls-fingerprint sha256:..., or --tls-ca FILE"
+        "the manager at HERE speaks TLS; say how to know it: --tls-fingerprint sha256:..., or --tls-ca FILE;"
+        " on its own host QM_TLS=on"
     )
+    logged(caplog, "did not prove that it knows the authkey: it speaks no TLS")
+
+
+def test_one_that_waits_for_the_managers_word_gets_an_alert(
+    secured: Managed, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As the protocol allows a client of another library to do."""
+    monkeypatch.setattr(servertls, "_SILENCE", 0.05)
+    caplog.set_level(logging.WARNING)
+    with Peer.at(secured.address) as peer:
+        assert peer.read_to_end() == bytes.fromhex("15030300020228")
     logged(caplog, "without TLS, perhaps")
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import pytest
 
-from qm.errors import SessionLost
+from qm.errors import NotCommitted, SessionLost
 from qm.messages import Crash, Finish, Slot, TypeOptions, WorkerInfo
 from qm.queue import Queue
+from qm.queue.neighbours import CUT_OFF
 from qm.store.postgres import PostgresStore, presence
 from qm.store.shared import Hints
 from qm.task import Lease, State
@@ -73,7 +75,7 @@ def pair(cluster: Cluster) -> Iterator[tuple[Manager, Manager]]:
     """Two managers of one database that know of each other. The first one leads."""
     url = cluster.emptied()
     first, second = Manager(url), Manager(url)
-    in_the_end(lambda: all(len(one.core.neighbours.managers) == 2 for one in (first, second)))  # type: ignore[union-attr]
+    in_the_end(lambda: all(len(one.core.neighbours.others) == 1 for one in (first, second)))  # type: ignore[union-attr]
     yield first, second
     second.stop()
     first.stop()
@@ -168,7 +170,8 @@ def test_a_pool_that_attaches_elsewhere_is_served_there_alone(pair: tuple[Manage
     renew = Call(first.queue.renew, "pool", PATIENCE)
     in_the_end(lambda: bool(first.core.takers))
     second.queue.attach(info)
-    assert parked.answer() == []
+    with suppress(SessionLost):  # it had not looked yet
+        assert parked.answer() == []
     assert renew.answer().cancel == []
     with pytest.raises(SessionLost):
         first.queue.take(a_claim(3), 0)
@@ -252,7 +255,21 @@ def test_a_leader_that_stands_still_is_deposed(
     in_the_end(lambda: second.serves())
     monkeypatch.undo()
     in_the_end(lambda: not first.serves())
-    in_the_end(lambda: len(second.core.neighbours.managers) == 2)  # type: ignore[union-attr]
+    in_the_end(lambda: len(second.core.neighbours.others) == 1)  # type: ignore[union-attr]
+
+
+def test_a_manager_that_is_cut_off_sends_its_pools_away(
+    pair: tuple[Manager, Manager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alone it keeps them: nobody else could do more."""
+    first, _ = pair
+    first.attach()
+    monkeypatch.setattr(first.core.neighbours, "_seen", first.core.clock.monotonic() - 2 * CUT_OFF)
+    monkeypatch.setattr(first.core.neighbours, "look", lambda: None)
+    with pytest.raises(NotCommitted, match="cannot be reached from here"):
+        first.queue.renew("pool")
+    monkeypatch.setattr(first.core.neighbours, "others", {})
+    assert first.queue.renew("pool").cancel == []
 
 
 def test_no_task_is_had_twice(pair: tuple[Manager, Manager]) -> None:
@@ -283,6 +300,17 @@ def test_no_task_is_had_twice(pair: tuple[Manager, Manager]) -> None:
     assert set(done.values()) == {1}
     for manager in pair:
         in_the_end(lambda manager=manager: manager.queue.status().done == tasks)  # type: ignore[misc]
+
+
+def test_what_ends_anywhere_counts_for_the_rate(pair: tuple[Manager, Manager]) -> None:
+    first, second = pair
+    first.queue.add([new("a"), new("b")])
+    first.attach()
+    in_the_end(lambda: second.queue.status().ended == 0)
+    for call in (1, 2):
+        first.queue.finish([Finish(first.lease(call), b"")])
+    in_the_end(lambda: second.queue.status().ended == 2)
+    assert len(second.queue.status().others) == 1
 
 
 def test_hints_of_strangers_are_nothing_to_fear(cluster: Cluster, pair: tuple[Manager, Manager]) -> None:

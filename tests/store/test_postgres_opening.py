@@ -81,8 +81,9 @@ def test_a_standby(cluster: Cluster) -> None:
 
 
 def test_an_old_server(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = cluster.emptied()
     monkeypatch.setattr(opening, "_OLDEST", 990_000)
-    assert "qmanager wants PostgreSQL 15 or later" in refusal(cluster.emptied())
+    assert "qmanager wants PostgreSQL 15 or later" in refusal(url)
 
 
 def test_a_schema_of_another_program(cluster: Cluster) -> None:

@@ -79,7 +79,7 @@ def test_every_statement_is_good_sql(cluster: Cluster) -> None:
 ONLY_SQLITE = {"heads", "heads_of_many", "add_input", "due", "timeouts", "set_counts"}
 ONLY_POSTGRES = {"add_counts", "fold_counts"}
 ONLY_POSTGRES |= {"take_past", "serves", "claim", "cancelling_here", "ended"}
-ONLY_POSTGRES |= {"live", "leave", "managers", "bury_managers", "adopt", "lead", "depose", "hint"}
+ONLY_POSTGRES |= {"live", "leave", "managers", "bury_managers", "adopt", "backend", "lead", "depose", "hint"}
 ONLY_POSTGRES |= {"sessions_version", "our_sessions", "all_sessions"}
 
 
@@ -97,7 +97,7 @@ def test_the_dialects_have_the_same_tables_and_columns(cluster: Cluster) -> None
     postgres: dict[str, list[str]] = {}
     for table, column in cluster.say(rows, cluster.emptied().rpartition("/")[2]):
         postgres.setdefault(table, []).append(column)
-    assert postgres.pop("migrations") == ["version", "name", "applied"]
+    assert postgres.pop("migrations") == ["version", "name", "applied", "oldest"]
     assert postgres.pop("count_deltas") == postgres["counts"]
     assert "until" in postgres.pop("managers")
     assert [postgres["sessions"].pop() for _ in range(2)] == ["version", "manager"]

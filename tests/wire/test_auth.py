@@ -81,6 +81,18 @@ def test_the_handshake_is_as_documented(stage: Stage) -> None:
     introduced.result()
 
 
+def test_a_client_says_the_length_of_its_frame_before_it_is_asked(stage: Stage) -> None:
+    """A manager with TLS waits for the client: the two would wait for each other."""
+    peer, introduced = stage.against(client)
+    assert peer.sock.recv(100) == b"\0\0\0\x40"
+    hello = b"qm1" + bytes(32)
+    peer.send(hello)
+    answer = peer.sock.recv(100)
+    assert len(answer) == 64
+    peer.send(proof(KEY, b"server", hello[3:], answer[:32]))
+    introduced.result()
+
+
 def test_a_client_with_another_key_is_refused(stage: Stage) -> None:
     """Row 3."""
     peer, admitted = stage.against(server)
@@ -281,8 +293,12 @@ def test_the_deadline_is_for_all_steps_of_the_handshake_together(monkeypatch: py
 def test_a_connection_that_ends_before_the_challenge_says_nothing_about_the_key(stage: Stage) -> None:
     """A manager that stops, or is overrun, must not look like one with another key: that is tried again."""
     peer, introduced = stage.against(client)
-    peer.sock.close()
+    peer.sock.shutdown(socket.SHUT_WR)
     with pytest.raises(ConnectionError, match="closed before the handshake"):
+        introduced.result()
+    peer, introduced = stage.against(client)
+    peer.sock.close()  # perhaps before it says the length of its frame
+    with pytest.raises(ConnectionError):
         introduced.result()
 
 

@@ -171,7 +171,8 @@ class Line:
         db.add_notify_handler(lambda notify: self._listen(notify.payload))  # those beside an answer
         connection.execute("LISTEN qmanager")
         self._try_to_lead(connection)
-        self.backend = db.info.backend_pid
+        # asked of the server itself: a pooler in between invents another
+        self.backend = connection.run("backend")[0][0]
         return connection
 
     def _lose(self) -> None:

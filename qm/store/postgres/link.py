@@ -1,6 +1,7 @@
 """Keeps the writing connection, whatever happens to the server.
 
     up ──a statement finds it dead──► down ──a thread opens it anew──► up
+                                        └──a newer schema is none for us──► over
 
 While it is down, callers hear `NotCommitted` after a moment's wait; they say their calls again, as after any
 other lost commit. The thread waits ever longer between its tries.
@@ -10,27 +11,39 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
-from qm.errors import NotCommitted, StoreError
+import psycopg
+
+from qm.errors import NotCommitted, StoreError, StoreTooNew
 from qm.store.postgres.address import Address
 from qm.store.postgres.connection import Connection
+from qm.store.postgres.lock import share
 from qm.store.postgres.opening import connect
 from qm.store.postgres.pauses import pauses
+from qm.store.postgres.schema import admit
 
 _log = logging.getLogger(__name__)
 
 #: Seconds that a caller waits for a lost connection to be back: a server that only ended ours answers soon.
 _PATIENCE: Final = 1.0
 
+#: Hears once why the store cannot be used any more, in whichever thread found it out.
+OnBroken: TypeAlias = Callable[[StoreError], None]
+
 
 class Link:
     """The writing connection. `take` and `drop` are for whoever has the writers' turn."""
 
     def __init__(self, address: Address, *, relaxed: bool) -> None:
-        """Raises what `connect` raises."""
+        """Raises what `connect`, `admit` and `share` raise."""
         self._address = address
         self._relaxed = relaxed
+        #: Why it will not come back; None: it is there, or may.
+        self.over: StoreError | None = None
+        self._on_broken: OnBroken | None = None
+        self._guard = threading.Lock()
         self._closing = threading.Event()
         self._up = threading.Event()
         self._down = threading.Event()
@@ -40,6 +53,14 @@ class Link:
         self._open()
         self._thread = threading.Thread(target=self._watch, name="database", daemon=True)
         self._thread.start()
+
+    def listen(self, on_broken: OnBroken) -> None:
+        """Has `on_broken` told, at once where it is over already."""
+        with self._guard:
+            self._on_broken = on_broken
+            over = self.over
+        if over is not None:
+            on_broken(over)
 
     def wait(self) -> None:
         """Until the database is there, for a moment; not at all where it is known to be away, since callers
@@ -78,6 +99,8 @@ class Link:
         for pause in pauses():
             try:
                 self._open()
+            except StoreTooNew as error:
+                return self._end(error)
             except StoreError as error:
                 self._away = True
                 _log.warning("%s; trying again in %g s", error, pause)
@@ -88,6 +111,28 @@ class Link:
                 return
 
     def _open(self) -> None:
-        self._connection = Connection(connect(self._address, relaxed=self._relaxed))
-        self._away = False
-        self._up.set()
+        connection = Connection(self._admitted())
+        with self._guard:
+            self._connection = connection
+            self._away = False
+            self._up.set()
+
+    def _admitted(self) -> psycopg.Connection[Any]:
+        """A connection that says which schema we know, and that we have the database: the last one took both
+        with it."""
+        db = connect(self._address, relaxed=self._relaxed)
+        try:
+            share(db, self._address)
+            admit(db, self._address)
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _end(self, why: StoreError) -> None:
+        _log.critical("%s; nothing is acknowledged any more", why)
+        with self._guard:
+            self.over = why
+            on_broken = self._on_broken
+        if on_broken is not None:
+            on_broken(why)

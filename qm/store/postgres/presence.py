@@ -8,7 +8,7 @@ from typing import Final
 
 from qm.store.postgres.connection import Connection
 from qm.store.postgres.line import Line
-from qm.store.shared import Known, Sight, Wants
+from qm.store.shared import Known, Other, Sight, Wants
 from qm.store.sql.rows import worker_of
 from qm.task import Lease
 
@@ -36,25 +36,25 @@ class Presence:
         self._seen: tuple[int, int] | None = None
         self._looked: tuple[int, int] | None = None
 
-    def live(self, connection: Connection, wants: Wants) -> float:
+    def live(self, connection: Connection, wants: Wants, ended: int) -> float:
         """Says that we are there. Gives the database's time."""
-        me = (self._manager, self._name, self._line.backend, _TERM, wants.hungry, wants.watching)
+        me = (self._manager, self._name, self._line.backend, _TERM, wants.hungry, wants.watching, ended)
         now: float = connection.run("live", me)[0][0]
         return now
 
-    def look(self, connection: Connection, wants: Wants) -> Sight:
+    def look(self, connection: Connection, wants: Wants, ended: int) -> Sight:
         """Says that we are there and looks at all that concerns us. Who leads takes care of what others
         left."""
-        now = self.live(connection, wants)
+        now = self.live(connection, wants, ended)
         if self._line.leads and not self._is_back():
             connection.run("bury_managers", (_REST_OF_A_KILLED,))
             connection.run("adopt", (self._manager,))
         rows = connection.run("managers")
-        self._line.know({row[0]: Wants(*row[2:]) for row in rows if row[0] != self._manager})
+        self._line.know({row[0]: Wants(*row[3:]) for row in rows if row[0] != self._manager})
         cancelling = connection.run("cancelling_here", (self._manager,))
         return Sight(
             now=now,
-            managers=[row[1] for row in rows],
+            others=[Other(*row[:3]) for row in rows if row[0] != self._manager],
             ours={session for (session,) in connection.run("our_sessions", (self._manager,))},
             sessions=self._sessions(connection),
             cancelling=[(session, Lease(*lease)) for session, *lease in cancelling],

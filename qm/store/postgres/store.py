@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Literal
 
-from qm.errors import NotCommitted, QueueError, StoreError
+from qm.errors import Draining, NotCommitted, QueueError, StoreError
 from qm.messages import ListQuery, PackedPage, Slot, WorkerInfo
 from qm.store.base import Alone, Held
 from qm.store.postgres.address import Address
@@ -17,7 +17,7 @@ from qm.store.postgres.connection import Connection
 from qm.store.postgres.faults import useless
 from qm.store.postgres.ledger import Entry, Ledger
 from qm.store.postgres.line import Line
-from qm.store.postgres.link import Link
+from qm.store.postgres.link import Link, OnBroken
 from qm.store.postgres.presence import Presence
 from qm.store.postgres.readers import Readers
 from qm.store.postgres.reading import PostgresReader
@@ -50,28 +50,33 @@ class PostgresStore(Alone):
         self._reader = PostgresReader(self._readers, self._ledger.counts)
 
     @classmethod
-    def open(cls, url: str, *, durability: Durability = "full") -> PostgresStore:
+    def open(cls, url: str, *, durability: Durability = "full", may_migrate: bool = True) -> PostgresStore:
         """Opens the store in the database at `url`, and makes its tables where they are not there.
 
         `durability` "full": what is acknowledged survives a power cut. "relaxed": a power cut of the server
-        may undo the last moments. Raises `BadRequest` for a URL that cannot be read, `StoreTooNew`,
-        `StoreForeign`, and `StoreError` where it cannot be used.
+        may undo the last moments. `may_migrate` False: `StoreTooOld` instead of a migration. Raises
+        `BadRequest` for a URL that cannot be read, `StoreBusy` where a copy has the database, and what
+        `qm.store.postgres.schema` raises.
         """
         address = Address(url)
         manager = secrets.randbits(63)
         with ExitStack() as steps:
             link = Link(address, relaxed=durability == "relaxed")
             steps.callback(link.close)
-            migrate(link.take().db, address)
+            migrate(link.take().db, address, allowed=may_migrate)
             line = Line(address, manager)
             steps.callback(line.close)
             store = cls(address, link, line, manager)
             steps.callback(store._readers.close)
             with store.begin(sync=False) as tx:  # reads the counts
-                store._presence.live(tx.connection, Wants(False, False))
+                store._presence.live(tx.connection, Wants(False, False), 0)
             line.announce()
             steps.pop_all()
         return store
+
+    def listen(self, on_broken: OnBroken) -> None:
+        """Has `on_broken` told when the store cannot be used any more."""
+        self._link.listen(on_broken)
 
     @property
     def shared(self) -> PostgresStore:
@@ -94,11 +99,11 @@ class PostgresStore(Alone):
     def want(self, wants: Wants) -> None:
         self._line.want(wants)
 
-    def look(self, wants: Wants, see: Callable[[Sight], None]) -> None:
+    def look(self, wants: Wants, ended: int, see: Callable[[Sight], None]) -> None:
         with self._turn:
             self._read_by = None  # the counts are read anew
         with self.begin(sync=False) as tx:
-            sight = self._presence.look(tx.connection, wants)
+            sight = self._presence.look(tx.connection, wants, ended)
             see(sight)
         self._presence.seen()
 
@@ -217,6 +222,8 @@ class PostgresStore(Alone):
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError("the store is closed")
+        if self._link.over is not None:
+            raise Draining(f"the manager is stopping: {self._link.over}", hint="try again when it is back")
 
     def _check_there(self) -> None:
         """As `_check_open`, and with no wait for a pool that waits for a server that is away."""

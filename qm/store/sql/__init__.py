@@ -15,6 +15,7 @@ from importlib import resources
 from typing import Final, NamedTuple
 
 _NAME: Final = re.compile(r"^-- ([a-z_, ]+) --$", re.MULTILINE)
+_OLDEST: Final = re.compile(r"^-- oldest: (\d+)$", re.MULTILINE)
 _ROWS: Final = re.compile(r"(\([?, ]+\)) /\* rows \*/")
 
 
@@ -43,11 +44,16 @@ class Query:
 
 
 class Migration(NamedTuple):
-    """One step of the schema: `version` is the number its file name begins with."""
+    """One step of the schema: `version` is the number its file name begins with.
+
+    `oldest` is the schema of the oldest programs that work with it too, as the file says in a line
+    ``-- oldest: 3``; without one it is `version`, and programs of before cannot go on.
+    """
 
     version: int
     name: str
     text: str
+    oldest: int
 
 
 @lru_cache
@@ -64,7 +70,15 @@ def migrations(dialect: str) -> tuple[Migration, ...]:
     """The migrations of `dialect`, in order; their numbers run from 1 without a gap."""
     folder = resources.files(__package__).joinpath(dialect, "migrations")
     files = sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
-    steps = tuple(Migration(int(name[:4]), name, folder.joinpath(name).read_text()) for name in files)
+    steps = tuple(_migration(name, folder.joinpath(name).read_text()) for name in files)
     if [step.version for step in steps] != list(range(1, len(steps) + 1)):
         raise ValueError(f"the migrations of {dialect} are not numbered 1, 2, 3 ...: {files}")
     return steps
+
+
+def _migration(name: str, text: str) -> Migration:
+    version, said = int(name[:4]), _OLDEST.search(text)
+    oldest = int(said[1]) if said else version
+    if not 1 <= oldest <= version:
+        raise ValueError(f"{name} cannot work with programs of schema {oldest}")
+    return Migration(version, name.removesuffix(".sql"), text, oldest)

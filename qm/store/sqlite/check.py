@@ -13,11 +13,10 @@ from typing import Final, NamedTuple
 
 import apsw
 
-from qm.errors import StoreError, StoreForeign, StoreTooNew
-from qm.store.sql import migrations
+from qm.errors import StoreError, StoreForeign
 from qm.store.sqlite.file import APPLICATION_ID, open_reader
 from qm.store.sqlite.health import damaged
-from qm.store.sqlite.schema import strange_tables
+from qm.store.sqlite.schema import missing, refuse_unfinished, strange_tables
 
 #: Findings that are told of each kind; a damaged page can have thousands.
 _MOST: Final = 20
@@ -95,7 +94,7 @@ def check_file(path: Path) -> Iterator[str]:
         for found in _pages(db):
             yield found
             good = False
-        if not good or db.pragma("user_version") < len(migrations("sqlite")):
+        if not good or missing(db, path):
             return  # what the rows say matters only where they can be read, and by today's schema
         strange = strange_tables(db)
         yield from (f"the table or index {name} is not ours" for name in strange)
@@ -127,9 +126,8 @@ def reading(path: Path) -> Iterator[apsw.Connection]:
 def _identify(db: apsw.Connection, path: Path) -> None:
     if db.pragma("application_id") != APPLICATION_ID:
         raise StoreForeign(f"{path} belongs to another program", hint="give another --store")
-    version, known = db.pragma("user_version"), len(migrations("sqlite"))
-    if version > known:
-        raise StoreTooNew(f"the store {path} has schema {version}, this qmanager knows {known}")
+    missing(db, path)
+    refuse_unfinished(db, path)
 
 
 def _pages(db: apsw.Connection) -> Iterator[str]:

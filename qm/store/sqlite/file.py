@@ -9,11 +9,12 @@ from typing import Final
 
 import apsw
 
-from qm.errors import DiskFull, StoreError, StoreForeign, StoreTooNew
+from qm.errors import DiskFull, StoreError, StoreForeign
 from qm.store.sql import migrations
+from qm.store.sql.unready import too_old
 from qm.store.sqlite.health import damaged, is_full
 from qm.store.sqlite.preflight import why_not
-from qm.store.sqlite.schema import strange_tables
+from qm.store.sqlite.schema import migrate, refuse_unfinished, strange_tables
 
 _log = logging.getLogger(__name__)
 
@@ -28,24 +29,32 @@ _CACHE_KIB: Final = 16384
 _LOOK_MAX: Final = 64 << 20
 
 
-def open_writer(path: Path) -> apsw.Connection:
+def open_writer(path: Path, *, may_migrate: bool = True, unfinished: bool = False) -> apsw.Connection:
     """The connection that writes. Creates the file (mode 0600) and brings its schema up to date.
 
+    `may_migrate` False: raises `StoreTooOld` instead. `unfinished`: it may be a copy that is not whole.
     Raises `StoreForeign` for a file that is not ours or damaged, `StoreTooNew` for one of a newer qmanager,
     `DiskFull` where there is no space for that, `StoreError` where the file system refuses.
     """
     db = None
     try:
+        if not may_migrate and not path.exists():
+            raise too_old(f"sqlite:{path}", migrations("sqlite"))
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         db = apsw.Connection(str(path))
+        # where it is refused its log stays: the next one would miss it
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         _check_identity(db, path)
+        if not unfinished:
+            refuse_unfinished(db, path)
         _check_pages(db, path)
         db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         db.execute("PRAGMA journal_mode = WAL")
         _move_log(db)
-        _migrate(db, path)
+        migrate(db, path, allowed=may_migrate)
         if strange := strange_tables(db):
             raise damaged(path, f"its tables are not ours: {', '.join(strange)}")
+        db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
     except OSError as error:
         raise why_not(path, error) from error
     except apsw.NotADBError as error:
@@ -93,29 +102,3 @@ def _move_log(db: apsw.Connection) -> None:
     """Moves what a killed manager left in the log into the file, before anything is built on it. Where a sync
     of the log had failed, the system would call the next one good; pages written anew it is honest about."""
     db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-
-
-def _migrate(db: apsw.Connection, path: Path) -> None:
-    steps = migrations("sqlite")
-    version = db.pragma("user_version")
-    if version > len(steps):
-        raise StoreTooNew(
-            f"the store {path} has schema {version}, this qmanager knows {len(steps)}",
-            hint="install the newer qmanager again, or restore the backup that it made of the older schema",
-        )
-    if 0 < version < len(steps):
-        _keep_copy(db, path, version)
-    for step in steps[version:]:
-        with db:
-            db.execute(step.text)
-            db.execute(f"PRAGMA user_version = {step.version}")
-        _log.info("store %s: migrated to schema %d (%s)", path, step.version, step.name)
-
-
-def _keep_copy(db: apsw.Connection, path: Path, version: int) -> None:
-    """The way back from a migration is the file as it was."""
-    copy = path.with_name(f"{path.name}.bak-v{version}")
-    copy.unlink(missing_ok=True)
-    db.execute("VACUUM INTO ?", (str(copy),))
-    copy.chmod(0o600)
-    _log.info("store %s: copied to %s before its schema changes", path, copy)

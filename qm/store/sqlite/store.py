@@ -57,7 +57,9 @@ class SQLiteStore(Alone):
         self._closed = False
 
     @classmethod
-    def open(cls, path: Path | str, *, durability: Durability = "full") -> SQLiteStore:
+    def open(
+        cls, path: Path | str, *, durability: Durability = "full", may_migrate: bool = True
+    ) -> SQLiteStore:
         """Opens the store at `path`, or makes it.
 
         `durability` "full": what is acknowledged survives a power cut. "relaxed": a power cut may undo the
@@ -74,7 +76,7 @@ class SQLiteStore(Alone):
             check_files(path, lock.inode, lock.made)
             reserve = Reserve(path)
             undo.callback(reserve.remove)
-            db = _open_by_reserve(path, reserve)
+            db = _open_by_reserve(path, reserve, may_migrate)
             try:
                 store = cls(path, lock, reserve, db, durability)
             except (NotCommitted, ValueError, msgspec.MsgspecError) as error:  # rows that make no sense
@@ -223,14 +225,14 @@ class SQLiteStore(Alone):
                 self._readers.append(reader)
 
 
-def _open_by_reserve(path: Path, reserve: Reserve) -> apsw.Connection:
+def _open_by_reserve(path: Path, reserve: Reserve, may_migrate: bool) -> apsw.Connection:
     """Opens the file; where there is no space for that, by what a killed manager had set aside."""
     try:
-        return open_writer(path)
+        return open_writer(path, may_migrate=may_migrate)
     except DiskFull:
         if not reserve.spend():
             raise
-        return open_writer(path)
+        return open_writer(path, may_migrate=may_migrate)
 
 
 class _Turn:

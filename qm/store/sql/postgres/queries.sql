@@ -10,32 +10,28 @@ UNION ALL
 SELECT tombstones.id, tombstones.digest FROM given JOIN tombstones ON tombstones.id = given.id
 
 -- add --
--- Gives the ids that are new, without a digest, and those that were known. Where another manager is first with
--- one meanwhile, its row stays and it is neither.
+-- Gives the ids that are new; of the others the rows stay, whoever added them meanwhile.
 WITH given AS MATERIALIZED (
     SELECT nextval('numbers') AS n, g.* FROM unnest(
         $1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::float8[], $7::bigint[], $8::float8[],
         $9::float8[], $10::bigint[], $11::bytea[], $12::bytea[]
     ) AS g (id, type, state, priority, digest, due, attempts, timeout, keep, input_size, near, far)
 ),
-known AS MATERIALIZED (
-    SELECT tasks.id, tasks.digest FROM given JOIN tasks ON tasks.id = given.id
-    UNION ALL
-    SELECT tombstones.id, tombstones.digest FROM given JOIN tombstones ON tombstones.id = given.id
-),
+gone AS MATERIALIZED (SELECT tombstones.id FROM given JOIN tombstones ON tombstones.id = given.id),
 created AS (
     INSERT INTO tasks (n, id, type, state, priority, seq, digest, added, due, attempts, timeout, keep,
                        input_size, input)
     SELECT n, id, type, state, priority, n, digest, $13::float8, due, attempts, timeout, keep, input_size, near
-    FROM given WHERE id NOT IN (SELECT id FROM known)
+    FROM given WHERE id NOT IN (SELECT id FROM gone)
     ON CONFLICT (id) DO NOTHING
     RETURNING n, id
 ),
 add_input AS (
     INSERT INTO inputs (n, data)
-    SELECT n, far FROM given WHERE far IS NOT NULL AND n IN (SELECT n FROM created)
+    -- IS TRUE keeps the planner from making it a join, which it would do row by row
+    SELECT n, far FROM given WHERE far IS NOT NULL AND (n IN (SELECT n FROM created)) IS TRUE
 )
-SELECT id, NULL::bytea FROM created UNION ALL SELECT id, digest FROM known
+SELECT id FROM created
 
 -- take --
 -- The heads of each type's line, unlocked and walked only as far as the limit reaches; of them the first that
@@ -491,18 +487,19 @@ WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.id = given.id AND tasks.ended 
 
 -- live --
 -- A manager says that it is there, for so many seconds, and learns what time it is here.
-INSERT INTO managers (manager, name, backend, until, hungry, watching)
+INSERT INTO managers (manager, name, backend, until, hungry, watching, ended)
 VALUES ($1::bigint, $2::text, $3::bigint, extract(epoch FROM clock_timestamp())::float8 + $4::float8,
-        $5::boolean, $6::boolean)
+        $5::boolean, $6::boolean, $7::bigint)
 ON CONFLICT (manager) DO UPDATE SET
-    backend = excluded.backend, until = excluded.until, hungry = excluded.hungry, watching = excluded.watching
+    backend = excluded.backend, until = excluded.until, hungry = excluded.hungry, watching = excluded.watching,
+    ended = excluded.ended
 RETURNING extract(epoch FROM clock_timestamp())::float8
 
 -- leave --
 DELETE FROM managers WHERE manager = $1::bigint
 
 -- managers --
-SELECT manager, name, hungry, watching FROM managers
+SELECT manager, name, ended, hungry, watching FROM managers
 WHERE until > extract(epoch FROM clock_timestamp())
 ORDER BY name
 
@@ -528,6 +525,9 @@ SELECT session FROM sessions WHERE manager = $1::bigint
 -- all_sessions --
 SELECT session, host, pid, processes, types, attached, manager IS NOT DISTINCT FROM $1::bigint FROM sessions
 ORDER BY session
+
+-- backend --
+SELECT pg_backend_pid()
 
 -- lead --
 -- A lock of the session's: gone with the connection. The key is "qmanager" in ASCII.

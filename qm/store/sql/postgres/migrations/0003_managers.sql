@@ -8,7 +8,8 @@ CREATE TABLE managers (
     backend  BIGINT  NOT NULL,                -- the server's process behind its connection for hints
     until    FLOAT8  NOT NULL,                -- it counts as dead from then on, unless it says otherwise
     hungry   BOOLEAN NOT NULL,                -- calls for tasks are parked there
-    watching BOOLEAN NOT NULL                 -- calls that wait for tasks to end are there
+    watching BOOLEAN NOT NULL,                -- calls that wait for tasks to end are there
+    ended    BIGINT  NOT NULL                 -- tasks that ended there since it opened the store
 ) WITH (
     fillfactor = 50,                          -- rewritten in place every second: HOT, with room for it
     autovacuum_vacuum_scale_factor = 0,
