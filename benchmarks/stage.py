@@ -80,8 +80,8 @@ def stage(
     durability: str, *, web: bool = False, workers: int = 0, encrypted: bool = False
 ) -> Iterator[Stage]:
     """A manager with `durability` (full, relaxed, or memory: the store in memory; postgres: full, over a
-    fresh PostgreSQL), with its page if `web`, and a ready pool of `workers` processes if any. `encrypted`: over
-    TLS, for clients only."""
+    fresh PostgreSQL), with its page if `web`, and a ready pool of `workers` processes if any. `encrypted`:
+    over TLS, for clients only."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qmanager-bench.")))
         stamps = Stamps(stack.enter_context(stamp_file()))
