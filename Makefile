@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 # Two targets at once (make -j) must not both install.
 .NOTPARALLEL:
-.PHONY: help demo run test lint chaos fuzz bench bench-anatomy bench-backlog bench-recovery bench-connections bench-docs docs format venv clean distclean docker-build docker-run docker-simulate docker-clean
+.PHONY: help demo run test lint chaos chaos-postgres fuzz bench bench-anatomy bench-backlog bench-recovery bench-connections bench-docs docs format venv clean distclean docker-build docker-run docker-simulate docker-clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ lint: ## check style and types
 
 chaos: venv ## kill, stop and cut everything for two minutes under load, then audit (ARGS="--duration 20m --kills 200")
 	@.venv/bin/qmsimulator --chaos $(or $(ARGS),--duration 2m)
+
+chaos-postgres: ## the same over PostgreSQL: three managers on a throw-away server, which is crashed too (ARGS="10m --kills 90")
+	@scripts/chaos-postgres $(ARGS)
 
 fuzz: ## throw bytes at what reads bytes from others, a minute for each target (ARGS="600 verbs")
 	@scripts/fuzz $(ARGS)

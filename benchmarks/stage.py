@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -21,7 +23,14 @@ class Stage:
     """Where a measurement runs: the manager, how to reach it, and when its tasks ran."""
 
     def __init__(
-        self, home: Path, address: str, manager: int, started: float, stamps: Stamps, others: Sequence[int]
+        self,
+        home: Path,
+        address: str,
+        manager: int,
+        started: float,
+        stamps: Stamps,
+        others: Sequence[int] = (),
+        tls: str = "",
     ) -> None:
         self.home = home
         self.address = address
@@ -29,6 +38,8 @@ class Stage:
         self.manager = manager
         #: Seconds from the manager's start until it served.
         self.started = started
+        #: How clients know the manager, see `qm.wire.trust`; "" without TLS.
+        self.tls = tls
         self.stamps = stamps
         self._pools: list[int] = []
         #: Roots of further processes: the database.
@@ -49,7 +60,7 @@ class Stage:
 
     def client(self) -> Client:
         """A client of its own."""
-        return Client(self.address, self.key())
+        return Client(self.address, self.key(), tls=self.tls)
 
     def key(self) -> bytes:
         """The manager's authkey."""
@@ -65,9 +76,12 @@ class Stage:
 
 
 @contextmanager
-def stage(durability: str, *, web: bool = False, workers: int = 0) -> Iterator[Stage]:
+def stage(
+    durability: str, *, web: bool = False, workers: int = 0, encrypted: bool = False
+) -> Iterator[Stage]:
     """A manager with `durability` (full, relaxed, or memory: the store in memory; postgres: full, over a
-    fresh PostgreSQL), with its page if `web`, and a ready pool of `workers` processes if any."""
+    fresh PostgreSQL), with its page if `web`, and a ready pool of `workers` processes if any. `encrypted`:
+    over TLS, for clients only."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qmanager-bench.")))
         stamps = Stamps(stack.enter_context(stamp_file()))
@@ -81,17 +95,27 @@ def stage(durability: str, *, web: bool = False, workers: int = 0) -> Iterator[S
             roots = [database.pid] if database.pid else []
         else:
             command += ["--store", "memory:"] if durability == "memory" else ["--durability", durability]
+        tls = _certificate(home) if encrypted else ""
+        command += ["--tls"] if encrypted else []
         start = time.monotonic()
         manager = stack.enter_context(program(command, {"QM_HOME": str(home)}, log))
         wait_until(ready.exists, manager, "qmanager", log)
         started = time.monotonic() - start
         address = dict(line.split() for line in ready.read_text().splitlines())["rpc"]
-        here = Stage(home, address, manager.pid, started, stamps, roots)
+        here = Stage(home, address, manager.pid, started, stamps, roots, tls)
         if workers:
             stack.enter_context(here.pool(workers))
             with here.client() as client:
                 client.get_many(client.add_many(new_task("noop", n) for n in range(100)), wait=30)
         yield here
+
+
+def _certificate(home: Path) -> str:
+    """Makes one. Gives how to know it."""
+    command = [sys.executable, "-m", "qm.cli.qmanager", "tls", "init"]
+    environment = os.environ | {"QM_HOME": str(home)}
+    made = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return made.stdout.strip()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Usage:
 Options:
   --idle N     Connections that have proved their key and then do nothing [default: 1000].
   --silent N   Connections that say nothing, in each of five waves [default: 2000].
+  --tls        Over TLS.
   --json FILE  Write what was found, with date, machine and versions.
   --from FILE  Measure nothing: read what --json wrote.
   -h --help    Show this.
@@ -38,9 +39,9 @@ def _measure(options: dict[str, Any]) -> ConnectionsReport:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     steal = Steal()
-    with stage("full") as here:
+    with stage("full", encrypted=options["--tls"]) as here:
         found = beside_idle(here, idle)
-    with stage("full") as here:
+    with stage("full", encrypted=options["--tls"]) as here:
         handshakes = beside_silent(here, silent)
     return ConnectionsReport(
         stolen=steal.share(),

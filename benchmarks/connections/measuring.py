@@ -14,8 +14,8 @@ from benchmarks.timing import seconds
 from benchmarks.usage import cpu_seconds, pss_megabytes
 from qm import Client
 from qm.wire.address import Address, parse_address
+from qm.wire.channels import dialler
 from qm.wire.codec import Request, encode, envelope
-from qm.wire.remote import dial
 
 #: Seconds: until a manager has settled, of watching its processor time, and of calls, so many a second.
 _SETTLE, _WATCH, _CALLING, _RATE = 2.0, 10.0, 10.0, 100
@@ -41,6 +41,7 @@ def beside_idle(here: Stage, count: int) -> Idle:
     """With `count` connections that have proved their key, made one call, and rest."""
     with here.client() as client, ExitStack() as stack:
         alone = _call(client)
+        dial = dialler(here.tls)
         before = pss_megabytes([here.manager])
         for _ in range(count):
             connection = dial(_address(here), here.key())

@@ -16,7 +16,10 @@ from qm.errors import BadRequest
 from qm.simulator.chaos import Chaos, ChaosPlan, Progress, Result, report
 
 #: What only a chaos run can use, and what it cannot.
-_ITS_OWN: Final = ("--duration", "--kills", "--pools", "--store", "--durability", "--report")
+_ITS_OWN: Final = (
+    *("--duration", "--kills", "--managers", "--pools", "--store", "--durability", "--database-crash"),
+    "--report",
+)
 _NOT_FOR_IT: Final = (
     *("--count", "--delay", "--audit", "--encoder-cost", "--no-workers"),
     *("--rpc", "--authkey-file", "--tls-fingerprint", "--tls-ca"),
@@ -58,10 +61,17 @@ def work_in_chaos(arguments: Arguments) -> int:
 
 
 def repeat(plan: ChaosPlan) -> str:
-    """The command for the same run. A store's address is left out: it may hold a password."""
+    """The command for the same run. Of the store's address and the command that crashes it nothing is said:
+    they may hold a password."""
     words = ["qmsimulator", "--chaos", "--seed", str(plan.seed), "--duration", f"{plan.duration:g}"]
     words += ["--kills", str(plan.kills), "--producers", str(plan.producers), "--pools", str(plan.pools)]
     words += ["--processes", str(plan.processes), "--durability", plan.durability]
+    if plan.managers > 1:
+        words += ["--managers", str(plan.managers)]
+    if plan.has_database:
+        words += ["--store", f"{plan.store_kind}://..."]
+    if plan.database_crash is not None:
+        words += ["--database-crash", "..."]
     return shlex.join(words)
 
 
@@ -74,11 +84,13 @@ def _plan(arguments: Arguments) -> ChaosPlan:
         "seed": arguments.whole("--seed"),
         "duration": duration,
         "kills": max(1, int(duration / _KILL_EVERY)) if kills is None else kills,
+        "managers": arguments.whole("--managers"),
         "producers": arguments.whole("--producers"),
         "pools": arguments.whole("--pools"),
         "processes": arguments.whole("--processes"),
         "store": arguments.text("--store"),
         "durability": arguments.one_of("--durability", ("full", "relaxed")),
+        "database_crash": arguments.text("--database-crash"),
     }
     return replace(plan, **{name: value for name, value in given.items() if value is not None})
 

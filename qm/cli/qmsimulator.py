@@ -9,9 +9,9 @@ Producer processes send random tasks of the built-in types fibonacci, arithmetic
 own pool of workers runs them. Every result is read twice and checked against an independent computation.
 Without --count it goes on until Ctrl-C; then it waits for the tasks that are out. A second Ctrl-C does not.
 
-With --chaos it starts a manager and pools of its own and, under load, kills and stops them at random moments
-and cuts their connections; then everything may settle, and the logs of what each client and worker was told
-are compared with what the manager has.
+With --chaos it starts managers and pools of its own and, under load, kills and stops them at random moments
+and cuts their connections, those to a database too; then everything may settle, and the logs of what each
+client and worker was told are compared with what the managers have.
 
 Options:
   --count N            Send so many tasks in all, wait for their results, and end.
@@ -24,13 +24,16 @@ Options:
   --encoder-cost N     The bcrypt cost of the encoder's tasks, 4 to 16 (default: none is given, which is 10).
   --no-workers         Start no workers; others do the work.
   --processes N        How many processes its own workers have (default 2).
-  --chaos              Break things. It knows the next six options, --seed, --producers and, for each
+  --chaos              Break things. It knows the next eight options, --seed, --producers and, for each
                        pool, --processes.
   --duration TIME      How long things are broken: 90, 2m, 8h (default 60).
-  --kills N            How often the manager is killed (default: every 6 s); for 2 of these, 5 workers are.
+  --kills N            How often a manager is killed (default: every 6 s); for 2 of these, 5 workers are.
+  --managers N         How many managers share the store (default 1); more than one need PostgreSQL.
   --pools N            How many pools of workers (default 2).
   --store URL          An empty store for the manager (default: a file that is removed in the end).
   --durability WORD    full or relaxed, as of qmanager (default full).
+  --database-crash X   A shell command that crashes the PostgreSQL server and starts it again, and ends when
+                       that is done; it is run once for 5 kills of managers, at least once.
   --report FILE        Write the figures there, as Markdown.
   --rpc ADDRESS        Where the manager is, or several of one queue, by commas (QM_RPC, default
                        127.0.0.1:8090).
@@ -47,11 +50,13 @@ Options:
   --version            Show the version.
 
 Times run from the call of add to the moment when the producer has the result. "Lost" is a task whose add was
-acknowledged and that the manager does not know any more; "finished twice" one whose result was replaced after
-it had been read. With --chaos, "lost" is also an accepted result that is not there, "finished twice" also a
-task of which two results were accepted; "unexpected" is a task or a result that nobody made, "recovered" a
-task whose add got no answer and that is there, "parked" one that failed after three recorded deaths of its
-worker. It passes if nothing is lost, finished twice, unexpected, parked without those or queued in the end.
+acknowledged and that the manager does not know any more; "finished twice" one whose result was replaced
+after it had been read. With --chaos, "lost" is also an accepted result that is not there, "finished twice"
+also a task of which two results were accepted; "claimed twice" is a task that two workers had by one claim,
+or of which a second claim was given before the first had ended; "unexpected" is a task or a result that
+nobody made, "recovered" a task whose add got no answer and that is there, "parked" one that failed after
+three recorded deaths of its worker. It passes if nothing is lost, finished or claimed twice, unexpected,
+parked without those or queued in the end.
 
 Exit codes: 0 each task sent is done once, with the right result, or --chaos passed; 1 not so, or the workers
 or a producer died; 2 wrong usage; 4 the key or certificate was refused; 7 no manager; 130 interrupted before

@@ -10,6 +10,7 @@ import pytest
 
 from qm.cli import chaos, qmsimulator
 from qm.simulator.chaos import ChaosPlan, Findings, Progress, Result
+from qm.simulator.chaos.schedule import schedule
 
 
 class Recorder:
@@ -60,6 +61,12 @@ def test_every_option_reaches_the_run() -> None:
     )
 
 
+def test_several_managers_and_crashes_of_their_database_reach_the_run() -> None:
+    words = "--seed 3 --managers 3 --store postgresql://me:secret@here/db --database-crash ./crash"
+    plan = plan_of(words)
+    assert (plan.managers, plan.database_crash, plan.has_database) == (3, "./crash", True)
+
+
 @pytest.mark.parametrize(("words", "kills"), [("--duration 2m", 20), ("--duration 5", 1), ("--kills 0", 0)])
 def test_the_manager_is_killed_every_six_seconds_unless_told_otherwise(words: str, kills: int) -> None:
     assert plan_of(words).kills == kills
@@ -71,6 +78,16 @@ def test_the_command_that_it_prints_is_the_same_run(capsys: pytest.CaptureFixtur
     assert plan_of(command) == plan
 
 
+def test_of_a_database_it_prints_neither_address_nor_command(capsys: pytest.CaptureFixture[str]) -> None:
+    words = "--managers 3 --kills 20 --store postgresql://me:secret@here/db --database-crash ./secret"
+    plan = plan_of(words)
+    said = capsys.readouterr().out
+    assert "secret" not in said
+    assert "--managers 3 --store postgresql://... --database-crash ..." in said
+    again = plan_of(said.partition("repeat it with: qmsimulator --chaos ")[2].partition("\n")[0])
+    assert schedule(again, 30.0) == schedule(plan, 30.0)
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -78,6 +95,7 @@ def test_the_command_that_it_prints_is_the_same_run(capsys: pytest.CaptureFixtur
         *("--rpc localhost", "--authkey-file x"),
         *("--duration 0", "--duration soon", "--kills 100 --duration 9", "--kills many"),
         *("--pools 0", "--processes 0", "--store memory:", "--durability none"),
+        *("--managers 0", "--managers 2", "--managers 2 --store sqlite:x.db", "--database-crash x"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_starts(
@@ -89,7 +107,11 @@ def test_what_cannot_be_done_is_said_before_anything_starts(
 
 
 @pytest.mark.parametrize(
-    "option", ["--duration", "--kills", "--pools", "--store", "--durability", "--report"]
+    "option",
+    [
+        *("--duration", "--kills", "--managers", "--pools", "--store", "--durability", "--database-crash"),
+        "--report",
+    ],
 )
 def test_options_for_chaos_need_it(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert qmsimulator.main([option, "1"]) == 2

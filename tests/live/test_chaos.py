@@ -174,6 +174,19 @@ class Zombie:
         read_all(self.client, attempted(read_journals(self._folder / "journals")), self._journal)
         return judge(entry.event for entry in read_journals(self._folder / "journals"))
 
+    def share(self) -> Findings:
+        """Both workers ask for a task, and there is only one."""
+        self._journal.write(Adding(["the-task"]))
+        self.client.add("chaos", id="the-task")
+        self._journal.write(Added(["the-task"]))
+        _, first = self._take()
+        with contextlib.suppress(AssertionError):
+            self._take()
+        self._journal.write(Computed(first.id, first.lease.attempt, digest("done")))
+        self.client.finish(first.lease, "done")
+        read_all(self.client, attempted(read_journals(self._folder / "journals")), self._journal)
+        return judge(entry.event for entry in read_journals(self._folder / "journals"))
+
     def _take(self) -> tuple[Slot, Taken]:
         info = WorkerInfo(session=new_id(), host="h", pid=1, processes=1, types={"chaos": TypeOptions()})
         self.client.attach(info)
@@ -188,6 +201,15 @@ def test_a_manager_with_its_fence_is_not_blamed(tmp_path: Path, journal: Journal
         findings = zombie.play()
     assert findings.holds, findings.complaints
     assert findings.verdicts == {"lost": 1, "accepted": 1}
+
+
+@pytest.mark.parametrize(("manager", "doubled"), [("short_term", 0), ("two_claims", 1)])
+def test_a_manager_that_gives_one_task_to_two_is_caught(
+    tmp_path: Path, journal: Journal, manager: str, doubled: int
+) -> None:
+    with Zombie(tmp_path, journal, manager) as zombie:
+        findings = zombie.share()
+    assert (findings.claims, findings.doubled, findings.holds) == (1, doubled, not doubled)
 
 
 def test_a_manager_without_its_fence_is_caught(tmp_path: Path, journal: Journal) -> None:

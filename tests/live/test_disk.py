@@ -13,6 +13,7 @@ import pytest
 from qm.errors import DiskFull, Draining, NotCommitted, TimedOut, Unreachable
 from qm.messages import Slot, TypeOptions, WorkerInfo
 from qm.store.sqlite.reserve import SIZE
+from qm.task import State
 from tests.live.trouble import Program, add_until_refused, small_disk
 from tests.wants import want_program
 
@@ -33,6 +34,41 @@ def failing_sync(number: int) -> list[str]:
     """Runs a program in which each thread's sync of this number fails; all others go well."""
     calls = ["-e", "trace=fdatasync,fsync", "-e", f"inject=fdatasync,fsync:error=EIO:when={number}"]
     return [want_program("strace"), "-f", "-qq", "-o", "/dev/null", "--seccomp-bpf", *calls]
+
+
+def failing_writes(error: str, number: int) -> list[str]:
+    """Runs a program in which each thread's writes into files fail from this number on."""
+    calls = ["-e", "trace=pwrite64", "-e", f"inject=pwrite64:error={error}:when={number}+"]
+    return [want_program("strace"), "-f", "-qq", "-o", "/dev/null", "--seccomp-bpf", *calls]
+
+
+@pytest.mark.parametrize("number", [1, 20])
+@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
+def test_after_a_failed_write_nothing_acknowledged_is_lost(program: Program, error: str, number: int) -> None:
+    """Fault 9: a disk that fails ends the manager; one that is full does not."""
+    program.start()
+    assert program.serves()
+    with program.client() as client:
+        acked = [client.add("mail", 0, id="before")]
+    assert program.stop() == 0
+    program.start(failing_writes(error, number))
+    if program.serves():
+        with program.client() as client:
+            more, refusal = add_until_refused(client, "t")
+            acked += more
+            if error == "EIO":
+                assert isinstance(refusal, _GONE), refusal
+            else:
+                assert isinstance(refusal, (DiskFull, NotCommitted)), refusal
+                assert client.get("before").state is State.WAITING, "what is there can be read"
+                program.stop_traced()
+    assert program.end() in ((70,) if error == "EIO" else (0, 70)), program.said()
+    assert "Traceback" not in program.said()
+    program.start()
+    assert program.serves(), program.said()
+    with program.client() as client:
+        assert [task.id for task in client.get_many(acked)] == acked
+    assert program.stop() == 0
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 7, 11, 18, 30, 50])

@@ -3,6 +3,7 @@ meanwhile."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -13,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.postgres import Cluster, own_cluster
+from tests.postgres import Cluster, find, own_cluster
 
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 ROOT = Path(__file__).parents[2]
+MANAGERS = ROOT / "tests" / "simulator" / "chaos" / "managers"
 
 
 @pytest.fixture
@@ -29,9 +31,14 @@ def cluster() -> Iterator[Cluster]:
 
 def start(program: str, home: Path, *words: str) -> subprocess.Popen[str]:
     """One of our programs."""
+    return run(home, "-m", f"qm.cli.{program}", *words)
+
+
+def run(home: Path, *words: str) -> subprocess.Popen[str]:
+    """Python itself."""
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "QM_HOME": str(home)}
     return subprocess.Popen(
-        [sys.executable, "-m", f"qm.cli.{program}", *words],
+        [sys.executable, *words],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
 
@@ -61,13 +68,35 @@ def test_a_server_that_crashes_under_load_costs_time_and_no_task(cluster: Cluste
     assert manager.returncode == 0, said
 
 
-def test_nothing_is_lost_whatever_is_killed(cluster: Cluster, tmp_path: Path) -> None:
-    """The short chaos run, over PostgreSQL."""
+def crash_command(cluster: Cluster) -> str:
+    """Kills one of the server's processes: it ends all others, recovers, and serves again."""
+    (cluster.folder / "crash").write_text(
+        f"""set -eu
+read -r server <{cluster.folder}/data/postmaster.pid
+kill -KILL "$(cut -d ' ' -f 1 "/proc/$server/task/$server/children")"
+sleep 0.2
+until {find("pg_isready")} -q -h 127.0.0.1 -p {cluster.port}; do sleep 0.1; done
+"""
+    )
+    return f"sh {cluster.folder}/crash"
+
+
+def test_three_managers_of_one_database_lose_nothing_whatever_is_killed(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """The short chaos run, over PostgreSQL. Managers have a term of 3 s, and one is stopped for longer."""
+    files = (str(MANAGERS / "simulate.py"), str(MANAGERS / "sharing.py"))
     with cluster.database() as url:
-        chaos = start("qmsimulator", tmp_path, "--chaos", "--duration", "8", "--kills", "2", "--store", url)
+        words = ("--chaos", "--duration", "12", "--kills", "3", "--managers", "3", "--store", url)
+        chaos = run(tmp_path, *files, *words, "--database-crash", crash_command(cluster))
         said = chaos.communicate(timeout=110)[0]
     assert chaos.returncode == 0, said
     assert "lost 0, finished twice 0" in said
+    figures = dict(re.findall(r"^  (\w[\w ]*\w) +([\d,]+)", said, re.MULTILINE))
+    assert int(figures["claims"].replace(",", "")) > 50, "there was no load"
+    assert figures["claimed twice"] == "0"
+    assert figures["manager killed"] == "3"
+    assert figures["manager stopped over its term"] == figures["database crashed"] == "1"
 
 
 def test_readiness_falls_with_the_database_and_returns(cluster: Cluster, tmp_path: Path) -> None:

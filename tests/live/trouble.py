@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -71,6 +72,13 @@ class Program:
         assert self._process is not None
         self._process.terminate()
         return self.end()
+
+    def stop_traced(self) -> None:
+        """Asks it to end behind its wrapper, which does not pass signals on."""
+        assert self._process is not None
+        pid = self._process.pid
+        (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        os.kill(int(child), signal.SIGTERM)
 
     def kill(self) -> None:
         """Nothing is left of it."""

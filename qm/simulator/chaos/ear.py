@@ -1,4 +1,5 @@
-"""Hears, on a connection that passes by, what the manager answers to settlements, and writes it down.
+"""Hears, on a connection that passes by, what the manager answers to settlements and which tasks it gives to
+whom, and writes it down.
 
 This is where a worker's knowledge comes from, and the better place than the worker: an answer that is lost on
 the way, or that reaches a process which is killed in that moment, is known here all the same.
@@ -7,10 +8,11 @@ the way, or that reaches a process which is killed in that moment, is known here
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, NamedTuple
 
-from qm.messages import Fail, Finish, Release, Retry, Settlement, Verdict
-from qm.simulator.chaos.journal import Journal, Settled
+from qm.clock import SystemClock
+from qm.messages import Claim, Fail, Finish, Release, Retry, Settlement, Slot, Taken, Verdict
+from qm.simulator.chaos.journal import Claimed, Event, Journal, Settled
 from qm.wire.codec import decode_reply, decode_request
 from qm.wire.verbs import QUEUE
 
@@ -18,9 +20,21 @@ from qm.wire.verbs import QUEUE
 _GREETINGS: Final = (1, 2)
 
 #: The verbs that carry settlements, and the place of these among the arguments.
-_PLACES: Final = {"exchange": 1, "finish": 0, "fail": 0, "retry": 0, "release": 0}
+_SETTLING: Final = {"exchange": 1, "finish": 0, "fail": 0, "retry": 0, "release": 0}
+
+#: The verbs that carry a claim, and its place.
+_CLAIMING: Final = {"exchange": 0, "take": 0}
 
 _NAMES: Final[dict[type, str]] = {Finish: "finish", Fail: "fail", Retry: "retry", Release: "release"}
+
+
+class _Asked(NamedTuple):
+    """A call that is not answered yet, and when it passed."""
+
+    verb: str
+    at: float
+    settlements: Sequence[Settlement]
+    claim: Claim | None
 
 
 class Ear:
@@ -28,9 +42,10 @@ class Ear:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._clock = SystemClock()
         self._requests = self._replies = 0
         #: What was asked and not answered yet, by the call's number.
-        self._asked: dict[int, tuple[str, Sequence[Settlement]]] = {}
+        self._asked: dict[int, _Asked] = {}
 
     @property
     def is_introduced(self) -> bool:
@@ -43,11 +58,13 @@ class Ear:
         if self._requests <= _GREETINGS[0]:
             return
         request = decode_request(memoryview(frame))
-        if request.object != "queue" or request.verb not in _PLACES:
+        verb = request.verb
+        if request.object != "queue" or verb not in {*_SETTLING, *_CLAIMING}:
             return
-        settlements = QUEUE[request.verb].decode_arguments(request.args)[_PLACES[request.verb]]
-        if settlements:
-            self._asked[request.rid] = (request.verb, settlements)
+        arguments = QUEUE[verb].decode_arguments(request.args)
+        settlements = arguments[_SETTLING[verb]] if verb in _SETTLING else ()
+        claim = arguments[_CLAIMING[verb]] if verb in _CLAIMING else None
+        self._asked[request.rid] = _Asked(verb, self._clock.monotonic(), settlements, claim)
 
     def reply(self, frame: bytes) -> None:
         """A frame from the manager, before anybody else sees it. Raises as `request`."""
@@ -55,15 +72,30 @@ class Ear:
         if self._replies <= _GREETINGS[1]:
             return
         reply = decode_reply(memoryview(frame))
-        verb, settlements = self._asked.pop(reply.rid, ("", ()))
-        if not (verb and reply.ok):
+        asked = self._asked.pop(reply.rid, None)
+        if asked is None or not reply.ok:
             return
-        answer = QUEUE[verb].decode_answer(reply.body)
-        verdicts: Sequence[Verdict] = answer.verdicts if verb == "exchange" else answer
-        self._journal.write(*(_settled(s, v) for s, v in zip(settlements, verdicts, strict=True)))
+        self._journal.write(*self._told(asked, QUEUE[asked.verb].decode_answer(reply.body)))
+
+    def _told(self, asked: _Asked, answer: Any) -> list[Event]:
+        exchanged = asked.verb == "exchange"
+        found: list[Event] = []
+        if asked.verb in _SETTLING:
+            verdicts: Sequence[Verdict] = answer.verdicts if exchanged else answer
+            found += [_settled(s, v) for s, v in zip(asked.settlements, verdicts, strict=True)]
+        if asked.claim is not None:
+            tasks: Sequence[Taken] = answer.tasks if exchanged else answer
+            now = self._clock.monotonic()
+            found += [_claimed(task, asked.claim.slot, asked.at, now) for task in tasks]
+        return found
 
 
 def _settled(settlement: Settlement, verdict: Verdict) -> Settled:
     lease = settlement.lease
     ends = isinstance(settlement, Finish) or (isinstance(settlement, Fail) and not settlement.retryable)
     return Settled(_NAMES[type(settlement)], lease.id, lease.attempt, lease.token, verdict, ends)  # type: ignore[arg-type]
+
+
+def _claimed(task: Taken, slot: Slot, asked: float, answered: float) -> Claimed:
+    worker = f"{slot.session} {slot.index} {slot.incarnation}"
+    return Claimed(task.id, task.lease.attempt, task.lease.token, worker, asked, answered)

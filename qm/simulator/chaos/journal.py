@@ -65,6 +65,18 @@ class Missing(Struct, frozen=True, tag_field="did", tag="missing"):
     id: str
 
 
+class Claimed(Struct, frozen=True, tag_field="did", tag="claimed"):
+    """A manager gave a lease to a worker. `slot` names the worker; `asked` and `answered` say between which
+    moments, on the machine's monotonic clock, it was given."""
+
+    id: str
+    attempt: int
+    token: int
+    slot: str
+    asked: float
+    answered: float
+
+
 class Started(Struct, frozen=True, tag_field="did", tag="started"):
     """User code begins."""
 
@@ -108,12 +120,21 @@ class Left(Struct, frozen=True, kw_only=True, tag_field="did", tag="left"):
     output: str | None = None
     reason: str | None = None
     strikes: int = 0
+    #: How many attempts have a recorded end; of a task that was taken once, nobody asks.
+    recorded: int | None = None
 
 
 class Fault(Struct, frozen=True, tag_field="did", tag="fault"):
     """The director did something. For people, and for the figures."""
 
     what: str
+
+
+class Crashed(Struct, frozen=True, tag_field="did", tag="crashed"):
+    """The database crashed and came back, between these moments on the machine's monotonic clock."""
+
+    began: float
+    ended: float
 
 
 class Death(Struct, frozen=True, tag_field="did", tag="death"):
@@ -130,12 +151,14 @@ Event: TypeAlias = (
     | Unanswered
     | Read
     | Missing
+    | Claimed
     | Started
     | Computed
     | Raised
     | Settled
     | Left
     | Fault
+    | Crashed
     | Death
 )
 

@@ -4,6 +4,8 @@
                   when a client asked; or a settlement that was accepted left no trace.
 *finished twice*  ends of two attempts of a task were accepted, or of another attempt than the one that ended
                   it; or a result changed after it was first read.
+*claimed twice*   two workers had one claim to a task, or one was given before the last had ended: see
+                  `qm.simulator.chaos.claims`, also for what a crash of the database may undo.
 *unexpected*      a task that nobody added, one whose add was refused, one that was cancelled, or a result
                   that no worker computed in the attempt that it is told of.
 *recovered*       an add without an answer that did happen. No fault: the client may send it again.
@@ -14,7 +16,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from msgspec import Struct, field
@@ -22,6 +24,7 @@ from msgspec import Struct, field
 from qm.simulator.chaos.journal import (
     Added,
     Adding,
+    Crashed,
     Death,
     Event,
     Fault,
@@ -46,6 +49,11 @@ class Findings(Struct, kw_only=True):
     failed: int = 0
     lost: int = 0
     twice: int = 0
+    #: Leases that the managers gave to workers.
+    claims: int = 0
+    doubled: int = 0
+    #: Leases that a crash of the database forgot.
+    undone: int = 0
     unexpected: int = 0
     recovered: int = 0
     parked: int = 0
@@ -81,12 +89,13 @@ def judge(events: Iterable[Event]) -> Findings:
     """What the journals say; the events may be in any order."""
     found = Findings()
     stories: dict[str, Story] = {}
+    crashes: list[Crashed] = []
     for event in events:
-        _take_in(event, stories, found)
+        _take_in(event, stories, crashes, found)
     said: Counter[str] = Counter()
     for id_, story in stories.items():
-        _count(story, found)
-        for kind, words in story.complaints():
+        _count(story, found, crashes)
+        for kind, words in story.complaints(crashes):
             said[kind] += 1
             if said[kind] <= COMPLAINTS_MAX:
                 found.complaints.append(f"{kind}: task {id_}: {words}")
@@ -94,7 +103,7 @@ def judge(events: Iterable[Event]) -> Findings:
     return found
 
 
-def _take_in(event: Event, stories: dict[str, Story], found: Findings) -> None:
+def _take_in(event: Event, stories: dict[str, Story], crashes: list[Crashed], found: Findings) -> None:
     match event:
         case Adding() | Added() | Refused() | Unanswered():
             if isinstance(event, (Refused, Unanswered)):
@@ -103,6 +112,8 @@ def _take_in(event: Event, stories: dict[str, Story], found: Findings) -> None:
                 stories.setdefault(id_, Story()).hear_of_add(event)
         case Fault():
             found.faults[event.what] += 1
+        case Crashed():
+            crashes.append(event)
         case Death():
             found.deaths[f"{event.name} with exit code {event.code}"] += 1
         case _:
@@ -111,11 +122,14 @@ def _take_in(event: Event, stories: dict[str, Story], found: Findings) -> None:
             stories.setdefault(event.id, Story()).hear(event)
 
 
-def _count(story: Story, found: Findings) -> None:
-    kinds = {complaint.kind for complaint in story.complaints()}
+def _count(story: Story, found: Findings, crashes: Sequence[Crashed]) -> None:
+    kinds = {complaint.kind for complaint in story.complaints(crashes)}
     found.attempted += story.attempted
     found.acked += story.acked
-    found.repeated += story.started > 1
+    found.repeated += story.claims.started.total() > 1
+    found.claims += story.claims.leases
+    found.doubled += "claimed twice" in kinds
+    found.undone += story.claims.undone(crashes)
     found.lost += "lost" in kinds
     found.twice += "finished twice" in kinds
     found.unexpected += "unexpected" in kinds

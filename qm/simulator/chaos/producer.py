@@ -61,7 +61,7 @@ class ProducerConfig(Struct, frozen=True, kw_only=True):
 
     number: int
     seed: int
-    address: Address
+    addresses: tuple[Address, ...]
     authkey: bytes
     journals: str
 
@@ -93,7 +93,7 @@ class Producer:
         self._config = config
         self._pipe = pipe
         self._journal = Journal(Path(config.journals), "producer")
-        self._client = Client(config.address, config.authkey, tls="", patience=_PATIENCE)
+        self._client = Client(config.addresses, config.authkey, tls="", patience=_PATIENCE)
         self._stopped = threading.Event()
         #: Acknowledged tasks that are not known to have ended, and who waits for a change of them.
         self._open: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""The manager and the pools of a run, as processes that can be killed, stopped and started again."""
+"""The managers and the pools of a run, as processes that can be killed, stopped and started again."""
 
 from __future__ import annotations
 
@@ -94,13 +94,22 @@ class Program:
 
 
 class Manager(Program):
-    """The manager: it takes a free port at every start and says which."""
+    """A manager: it takes a free port at every start and says which."""
 
-    def __init__(self, folder: Path, command: Sequence[str], store: str, durability: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        command: Sequence[str],
+        store: str,
+        durability: str,
+        name: str = "manager",
+        authkey: Path | None = None,
+    ) -> None:
+        """`folder` is its own; `authkey` None: the key is there too."""
         self._ready = folder / "ready"
         words = ["--rpc", "127.0.0.1:0", "--http", "off", "--store", store, "--durability", durability]
-        words += ["--authkey-file", str(folder / "authkey"), "--ready-file", str(self._ready)]
-        super().__init__("manager", [*command, *words], folder / "manager.log", {"QM_HOME": str(folder)})
+        words += ["--authkey-file", str(authkey or folder / "authkey"), "--ready-file", str(self._ready)]
+        super().__init__(name, [*command, *words], folder / "manager.log", {"QM_HOME": str(folder)})
 
     def start(self) -> None:
         self._ready.unlink(missing_ok=True)
@@ -115,8 +124,8 @@ class Manager(Program):
         return parse_address(text.split()[1], 0)
 
 
-def pool(folder: Path, number: int, processes: int, rpc: Address, journals: Path) -> Program:
-    """A pool of workers that run the chaos tasks."""
+def pool(folder: Path, number: int, processes: int, rpc: Sequence[Address], journals: Path) -> Program:
+    """A pool of workers that run the chaos tasks. `rpc`: where the managers are."""
     command = [
         sys.executable,
         "-m",
@@ -126,7 +135,8 @@ def pool(folder: Path, number: int, processes: int, rpc: Address, journals: Path
         "--type",
         TYPE,
     ]
-    command += ["--rpc", str(rpc), "--processes", str(processes), "--authkey-file", str(folder / "authkey")]
+    command += ["--rpc", ",".join(map(str, rpc)), "--processes", str(processes)]
+    command += ["--authkey-file", str(folder / "authkey")]
     environ = {"QM_HOME": str(folder), FOLDER: str(journals)}
     return Program(f"pool {number}", command, folder / f"pool-{number}.log", environ)
 

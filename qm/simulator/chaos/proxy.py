@@ -40,6 +40,11 @@ class Proxy:
         #: Frames that were no calls or answers, in words.
         self.nonsense: list[str] = []
 
+    @property
+    def connections(self) -> int:
+        """How many pass through it now."""
+        return len(self._lanes)
+
     def start(self) -> None:
         """Begins to listen."""
         self._thread.start()

@@ -47,6 +47,8 @@ def _read(client: Client, ids: list[str], journal: Journal) -> None:
 
 def _left(client: Client, task: Task) -> Left:
     failed = task.state is State.FAILED
+    again = task.attempt > 1
+    attempts = client.attempts(task.id) if failed or again else ()
     return Left(
         id=task.id,
         state=task.state,
@@ -54,5 +56,6 @@ def _left(client: Client, task: Task) -> Left:
         ended=task.ended,
         output=digest(task.output) if task.ended_well else None,
         reason=task.reason,
-        strikes=sum(a.outcome in _STRIKES for a in client.attempts(task.id)) if failed else 0,
+        strikes=sum(a.outcome in _STRIKES for a in attempts) if failed else 0,
+        recorded=len(attempts) if again else None,
     )

@@ -28,6 +28,9 @@ def rows(found: Findings) -> list[Row]:
         Row("acked", found.acked, "of these, acknowledged"),
         Row("lost", found.lost, "acknowledged or accepted, and not there: must be 0"),
         Row("finished twice", found.twice, "two ends accepted, or a result that changed: must be 0"),
+        Row("claims", found.claims, "leases that managers gave to workers"),
+        Row("claimed twice", found.doubled, "one claim for two workers, or two at a time: must be 0"),
+        *_undone(found),
         Row("unexpected", found.unexpected, "a task or a result that nobody made: must be 0"),
         Row("recovered", found.recovered, "without an answer, and there: the client may say it again"),
         Row("parked", found.parked, "failed after three recorded deaths of its worker"),
@@ -38,6 +41,11 @@ def rows(found: Findings) -> list[Row]:
         Row("begun again", found.repeated, "begun more than once, which is allowed"),
         Row("died by itself", found.deaths.total(), "processes that ended unasked: must be 0"),
     ]
+
+
+def _undone(found: Findings) -> list[Row]:
+    words = "leases that a crash of the database forgot, which are void then: allowed"
+    return [Row("claims undone", found.undone, words)] if found.undone else []
 
 
 def text(result: Result) -> str:

@@ -14,19 +14,20 @@ from qm.client import Client
 from qm.clock import SystemClock
 from qm.errors import BadRequest, QueueError, TimedOut
 from qm.limits import SESSION_TERM
+from qm.simulator.chaos.database import Database
 from qm.simulator.chaos.director import Director
 from qm.simulator.chaos.hand import Hand
 from qm.simulator.chaos.journal import Journal, read_journals
+from qm.simulator.chaos.managers import KEY, Managers
 from qm.simulator.chaos.oracle import judge
 from qm.simulator.chaos.producer import ProducerConfig
-from qm.simulator.chaos.programs import MANAGER, Manager, Program, pool
-from qm.simulator.chaos.proxy import Proxy
+from qm.simulator.chaos.programs import MANAGER, Program, pool
 from qm.simulator.chaos.reading import attempted, read_all
 from qm.simulator.chaos.result import Progress, Result
-from qm.simulator.chaos.schedule import ChaosPlan, Deed, schedule
+from qm.simulator.chaos.schedule import MANAGER_TERM, ChaosPlan, Deed, schedule
 from qm.wire.keys import read_key
 
-#: Seconds for a manager to serve, also on a busy machine and after a kill with a log to recover.
+#: Seconds for all managers to serve, also on a busy machine and after a kill with a log to recover.
 _START: Final = 60.0
 
 #: Seconds for the queue to drain: see `Chaos`.
@@ -51,27 +52,29 @@ class Chaos:
         manager: Sequence[str] = MANAGER,
         term: float = SESSION_TERM,
         drain: float = _DRAIN,
+        manager_term: float = MANAGER_TERM,
     ) -> None:
         """`show` is told many times a second how far it is. `manager`: the command of another manager than
-        the installed one; `term`: its sessions', in seconds. `drain`: seconds, beside two terms, for the
-        queue to drain once the faults are over."""
+        the installed one; `term`: its sessions', in seconds, and `manager_term` its own. `drain`: seconds,
+        beside two terms, for the queue to drain once the faults are over."""
         self._plan = plan
         self._show = show
-        self._term = term
+        self._terms = (term, manager_term)
         self._drained_within = 2 * term + drain
         self._clock = SystemClock()
         self._folder = Path(tempfile.mkdtemp(prefix="qmanager-chaos-"))
         self._journals = self._folder / "journals"
         self._journals.mkdir()
-        store = plan.store or f"sqlite:{self._folder / 'queue.db'}"
         self._journal = Journal(self._journals, "director")
-        self._proxy = Proxy(Journal(self._journals, "proxy"))
-        self._manager = Manager(self._folder, manager, store, plan.durability)
+        self._managers = Managers(self._folder, manager, plan, self._journals)
         self._pools: list[Program] = [
-            pool(self._folder, number, plan.processes, self._proxy.address, self._journals)
+            pool(self._folder, number, plan.processes, self._managers.addresses, self._journals)
             for number in range(plan.pools)
         ]
-        self._director = Director(self._manager, self._pools, self._proxy, self._journal)
+        self._database: Database | None = None
+        if plan.store is not None and plan.has_database:
+            self._database = Database(plan.store, plan.database_crash, self._folder / "database.log")
+        self._director = Director(self._managers, self._pools, self._database, self._journal)
         self._hands: list[Hand] = []
         self._began = self._clock.monotonic()
 
@@ -93,23 +96,22 @@ class Chaos:
     def _run(self) -> None:
         self._start()
         self._break_things()
-        self._director.calm(self._clock.monotonic())
+        self._calm()
         self._drain()
         self._read()
 
     def _judge(self) -> Result:
         findings = judge(entry.event for entry in read_journals(self._journals))
-        findings.complaints += self._proxy.nonsense
+        findings.complaints += self._managers.nonsense
         elapsed = self._clock.monotonic() - self._began
         if findings.holds:
             shutil.rmtree(self._folder)
         return Result(self._plan, findings, elapsed, None if findings.holds else self._folder)
 
     def _start(self) -> None:
-        self._proxy.start()
-        self._manager.start()
-        self._wait_for_manager()
-        with self._client() as client:
+        self._managers.start()
+        self._wait_for_managers()
+        with self._clients() as (client, *_):
             if client.status().states and sum(client.status().states.values()):
                 raise BadRequest("the store is not empty: the audit would find tasks that nobody here added")
         for program in self._pools:
@@ -118,15 +120,15 @@ class Chaos:
             config = ProducerConfig(
                 number=number,
                 seed=self._plan.seed,
-                address=self._proxy.address,
-                authkey=read_key(self._folder / "authkey"),
+                addresses=self._managers.addresses,
+                authkey=read_key(self._folder / KEY),
                 journals=str(self._journals),
             )
             self._hands.append(Hand(config))
 
     def _break_things(self) -> None:
         began = self._clock.monotonic()
-        for step in schedule(self._plan, self._term):
+        for step in schedule(self._plan, *self._terms):
             while (now := self._clock.monotonic()) < began + step.at:
                 self._turn("faults", min(_TICK, began + step.at - now))
             self._director.do(step, now)
@@ -134,27 +136,33 @@ class Chaos:
         while self._clock.monotonic() < began + self._plan.duration:
             self._turn("faults", _TICK)
 
+    def _calm(self) -> None:
+        """Ends all faults. A crash of the database takes its time."""
+        self._director.calm(self._clock.monotonic())
+        while self._database is not None and self._database.is_crashing:
+            self._turn("calm", _TICK)
+
     def _drain(self) -> None:
-        """Waits until the producers have read all, and the manager has nothing that has not ended."""
+        """Waits until the producers have read all, and no manager has anything that has not ended."""
         for hand in self._hands:
             hand.stop()
         deadline = self._clock.monotonic() + self._drained_within
-        self._wait_for_manager()
-        with self._client() as client:
+        self._wait_for_managers()
+        with self._clients() as clients:
             look = 0.0
             while (now := self._clock.monotonic()) < deadline:
                 self._turn("drain", _TICK)
                 if now < look or not all(hand.finished for hand in self._hands):
                     continue
                 look = now + _LOOK
-                status = client.status()
-                if status.wait == status.progress == 0:
+                states = [client.status() for client in clients]
+                if all(status.wait == status.progress == 0 for status in states):
                     return
 
     def _read(self) -> None:
         for program in self._pools:
             program.end(_LEAVE)
-        with self._client() as client:
+        with self._clients() as (client, *_):
             read_all(client, attempted(read_journals(self._journals)), self._journal)
 
     def _turn(self, phase: str, seconds: float) -> None:
@@ -178,26 +186,27 @@ class Chaos:
             done.total(),
         )
 
-    def _wait_for_manager(self) -> None:
-        """Until the manager serves. Raises `QueueError` where it ends instead, `TimedOut`."""
+    def _wait_for_managers(self) -> None:
+        """Until all serve. Raises `QueueError` where one ends instead at its first start, `TimedOut`."""
         deadline = self._clock.monotonic() + _START
-        while (address := self._manager.address()) is None:
-            if self._manager.code is not None and not self._hands:
-                raise QueueError(
-                    f"the manager ended with exit code {self._manager.code}",
-                    hint="what it said is in manager.log",
-                )
+        while not self._managers.all_serve():
+            if self._hands:
+                self._turn("drain", _TICK)
+            else:
+                self._managers.check()
+                wait([], _TICK)
             if self._clock.monotonic() > deadline:
-                raise TimedOut(f"the manager did not serve within {_START:g} s")
-            wait([], _TICK)
-        self._proxy.manager = address
+                raise TimedOut(f"the managers did not serve within {_START:g} s")
 
     @contextmanager
-    def _client(self) -> Iterator[Client]:
-        """A client of the manager itself, past the proxy."""
-        address = self._manager.address()
-        with closing(Client(address, read_key(self._folder / "authkey"), tls="")) as client:
-            yield client
+    def _clients(self) -> Iterator[list[Client]]:
+        """A client of each manager itself, past its proxy."""
+        key = read_key(self._folder / KEY)
+        with ExitStack() as stack:
+            yield [
+                stack.enter_context(closing(Client(seat.manager.address(), key, tls="")))
+                for seat in self._managers.seats
+            ]
 
     def _end(self) -> None:
         self._director.calm(self._clock.monotonic())
@@ -205,5 +214,6 @@ class Chaos:
             hand.end()
         for program in self._pools:
             program.kill()
-        self._manager.end(_LEAVE)
-        self._proxy.stop()
+        if self._database is not None:
+            self._database.end()
+        self._managers.end(_LEAVE)

@@ -27,6 +27,15 @@ _STOP_EVERY: Final = 3.0
 #: Stops of more than a session's term: one in so many seconds, and none in a run shorter than two terms.
 _LONG_STOP_EVERY: Final = 60.0
 
+#: Seconds for which a manager that shares its store may say nothing; then others take over what it serves.
+MANAGER_TERM: Final = 10.0
+
+#: Managers of one store, at most: each is a program with connections of its own to the database.
+_MANAGERS_MAX: Final = 16
+
+#: Kills of managers for each crash of their database, and for each end of all their connections to it.
+_KILLS_PER_CRASH: Final = 5
+
 #: Seconds of a short stop.
 _SHORT: Final = (0.05, 2.0)
 
@@ -41,6 +50,7 @@ class Deed(StrEnum):
     KILL_POOL = "pool killed"
     KILL_CHILD = "child killed"
     STOP_MANAGER = "manager stopped"
+    STOP_MANAGER_LONG = "manager stopped over its term"
     STOP_CHILD = "child stopped"
     STOP_PARENT = "parent stopped"
     STOP_PARENT_LONG = "parent stopped over its term"
@@ -51,6 +61,8 @@ class Deed(StrEnum):
     LOSE_REPLY = "reply lost"
     LATE = "request late"
     HALF = "frame cut"
+    END_CONNECTIONS = "database connections ended"
+    CRASH_DATABASE = "database crashed"
 
 
 _CUTS: Final = (Deed.RESET, Deed.SILENCE, Deed.DELAY, Deed.LOSE_REPLY, Deed.LATE, Deed.HALF)
@@ -68,16 +80,20 @@ class Step(Struct, frozen=True):
 
 
 class ChaosPlan(Struct, frozen=True, kw_only=True):
-    """How much of what. `kills` are those of the manager; `store` None: an SQLite file of the run's own."""
+    """How much of what. `kills` are those of managers; `store` None: an SQLite file of the run's own.
+    `database_crash`: the shell command that crashes the database and starts it again; without one it is let
+    alone, but for its connections."""
 
     seed: int = 0
     duration: float = 60.0
     kills: int = 10
+    managers: int = 1
     producers: int = 2
     pools: int = 2
     processes: int = 2
     store: str | None = None
     durability: Literal["full", "relaxed"] = "full"
+    database_crash: str | None = None
 
     def __post_init__(self) -> None:
         """Raises `BadRequest` for numbers that make no sense."""
@@ -94,6 +110,18 @@ class ChaosPlan(Struct, frozen=True, kw_only=True):
             raise BadRequest("somebody has to work: at least one pool of one process")
         if self.store is not None and self.store.startswith("memory:"):
             raise BadRequest("a store in memory ends with its manager, which is killed here")
+        self._check_managers()
+
+    def _check_managers(self) -> None:
+        if not 1 <= self.managers <= _MANAGERS_MAX:
+            raise BadRequest(f"there can be 1 to {_MANAGERS_MAX} managers, not {self.managers}")
+        if self.managers > 1 and not self.has_database:
+            raise BadRequest(
+                f"{self.managers} managers cannot share a {self.store_kind} store",
+                hint="name a PostgreSQL database: --store postgresql://user@host/database",
+            )
+        if self.database_crash is not None and not self.has_database:
+            raise BadRequest(f"a {self.store_kind} store has no server that could crash")
 
     @property
     def worker_kills(self) -> int:
@@ -101,19 +129,35 @@ class ChaosPlan(Struct, frozen=True, kw_only=True):
         return int(self.kills * _WORKERS_PER_MANAGER)
 
     @property
+    def has_database(self) -> bool:
+        """Whether the store is a server of its own, which several managers can share."""
+        return self.store_kind in ("postgresql", "postgres")
+
+    @property
+    def database_crashes(self) -> int:
+        """How often the database crashes."""
+        return 0 if self.database_crash is None else max(1, self.kills // _KILLS_PER_CRASH)
+
+    @property
     def store_kind(self) -> str:
         """The kind of the store; its whole address may hold a password."""
         return "sqlite" if self.store is None else self.store.partition(":")[0]
 
     def __str__(self) -> str:
+        managers = "the manager" if self.managers == 1 else f"{self.managers} managers"
+        crashes = ""
+        if number := self.database_crashes:
+            crashes = f", {number} {'crash' if number == 1 else 'crashes'} of the database"
         return (
             f"{self.duration:g} s of faults under load from {self.producers} producers to {self.pools} pools "
-            f"of {self.processes}: {self.kills} kills of the manager and {self.worker_kills} of workers"
+            f"of {self.processes}: {self.kills} kills of {managers}{crashes} and {self.worker_kills} of "
+            "workers"
         )
 
 
-def schedule(plan: ChaosPlan, term: float) -> list[Step]:
-    """All steps of a run, in order. `term`: the session's, in seconds."""
+def schedule(plan: ChaosPlan, term: float, manager_term: float = MANAGER_TERM) -> list[Step]:
+    """All steps of a run, in order. `term`: the sessions', in seconds; `manager_term`: that of a manager
+    which shares its store."""
     rng = Random(f"chaos {plan.seed}")
     steps = [_step(rng, plan, [Deed.KILL_MANAGER]) for _ in range(plan.kills)]
     pools = round(plan.worker_kills * _POOLS_PART)
@@ -122,10 +166,21 @@ def schedule(plan: ChaosPlan, term: float) -> list[Step]:
     steps += [_step(rng, plan, _CUTS) for _ in range(int(plan.duration / _CUT_EVERY))]
     steps += [_step(rng, plan, _STOPS) for _ in range(int(plan.duration / _STOP_EVERY))]
     if plan.duration > 2 * term:
-        number = max(1, int(plan.duration / _LONG_STOP_EVERY))
-        long = [_step(rng, plan, _LONG_STOPS) for _ in range(number)]
-        steps += [Step(step.at, step.deed, term + 1 + step.seconds, step.draw) for step in long]
+        steps += _long_stops(rng, plan, _LONG_STOPS, term)
+    # drawn last: what one manager on SQLite goes through by a seed does not depend on what others could
+    if plan.managers > 1 and plan.duration > 2 * manager_term:
+        steps += _long_stops(rng, plan, [Deed.STOP_MANAGER_LONG], manager_term)
+    if plan.has_database and plan.kills:
+        number = max(1, plan.kills // _KILLS_PER_CRASH)
+        steps += [_step(rng, plan, [Deed.END_CONNECTIONS]) for _ in range(number)]
+    steps += [_step(rng, plan, [Deed.CRASH_DATABASE]) for _ in range(plan.database_crashes)]
     return sorted(steps, key=lambda step: step.at)
+
+
+def _long_stops(rng: Random, plan: ChaosPlan, deeds: Iterable[Deed], term: float) -> list[Step]:
+    number = max(1, int(plan.duration / _LONG_STOP_EVERY))
+    steps = [_step(rng, plan, deeds) for _ in range(number)]
+    return [Step(step.at, step.deed, term + 1 + step.seconds, step.draw) for step in steps]
 
 
 def _step(rng: Random, plan: ChaosPlan, deeds: Iterable[Deed]) -> Step:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from msgspec import Struct, field
 
 from qm.messages import Verdict
+from qm.simulator.chaos.claims import Claims
 from qm.simulator.chaos.journal import (
     Added,
     Adding,
+    Claimed,
     Computed,
+    Crashed,
     Left,
     Missing,
     Raised,
@@ -47,7 +50,7 @@ class Story(Struct):
     #: How its end was first told to a client, and whether it was told otherwise later.
     read: Read | None = None
     changed: bool = False
-    started: int = 0
+    claims: Claims = field(default_factory=Claims)
     #: Digests of what was computed, by attempt.
     computed: dict[int, set[str]] = field(default_factory=dict)
     raised: set[int] = field(default_factory=set)
@@ -82,7 +85,7 @@ class Story(Struct):
             case Unanswered():
                 self.unanswered = True
 
-    def hear(self, event: Read | Missing | Started | Computed | Raised | Settled | Left) -> None:
+    def hear(self, event: Read | Missing | Claimed | Started | Computed | Raised | Settled | Left) -> None:
         """Takes in anything else."""
         match event:
             case Read():
@@ -90,8 +93,8 @@ class Story(Struct):
                 self.read = self.read or event
             case Missing():
                 self.missing = True
-            case Started():
-                self.started += 1
+            case Claimed() | Started():
+                self.claims.hear(event)
             case Computed(attempt=attempt, output=output):
                 self.computed.setdefault(attempt, set()).add(output)
             case Raised(attempt=attempt):
@@ -103,8 +106,10 @@ class Story(Struct):
             case Left():
                 self.left = event
 
-    def complaints(self) -> Iterator[Complaint]:
-        """All that is wrong with it."""
+    def complaints(self, crashes: Sequence[Crashed] = ()) -> Iterator[Complaint]:
+        """All that is wrong with it. `crashes`: those of the database."""
+        for words in self.claims.wrong(crashes, self.left):
+            yield Complaint("claimed twice", words)
         yield from self._lost()
         yield from self._twice()
         if self.left is not None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from qm.messages import Verdict
 from qm.simulator.chaos import Findings, judge
 from qm.simulator.chaos.journal import (
     Added,
     Adding,
+    Claimed,
     Computed,
+    Crashed,
     Death,
     Event,
     Fault,
@@ -61,6 +64,7 @@ def only(findings: Findings, word: str) -> bool:
     counts = {
         "lost": findings.lost,
         "finished twice": findings.twice,
+        "claimed twice": findings.doubled,
         "unexpected": findings.unexpected,
         "parked wrongly": findings.unfounded,
         "still queued": findings.queued,
@@ -212,6 +216,34 @@ def test_a_task_that_fails_as_its_producer_wants_is_not_parked() -> None:
 @pytest.mark.parametrize("state", [State.WAITING, State.SCHEDULED, State.BLOCKED, State.RUNNING])
 def test_what_has_not_ended_is_still_queued(state: State) -> None:
     assert only(found([*ADDED, Left(id=T, state=state, attempt=1)]), "still queued")
+
+
+def claimed(attempt: int = 1, token: int = 11, slot: str = "pool 0 0", at: float = 1.0) -> Claimed:
+    return Claimed(T, attempt, token, slot, at, at + 0.1)
+
+
+def test_claims_are_counted() -> None:
+    findings = found([*GOOD, claimed()])
+    assert findings.holds and (findings.claims, findings.doubled, findings.undone) == (1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [*GOOD, claimed(), claimed(slot="pool 1 0")],
+        [*GOOD, claimed(), claimed(token=22, slot="pool 1 0")],
+        [*GOOD, claimed(), Started(T, 1)],
+        [*ADDED, *ran(), *ran(2, "two"), finish(2), replace(done(2, "two"), recorded=1)],
+    ],
+    ids=["one lease for two", "one attempt for two", "begun twice", "no end of the first"],
+)
+def test_claimed_twice_is_what_two_workers_had_at_once(events: list[Event]) -> None:
+    assert only(found(events), "claimed twice")
+
+
+def test_what_a_crash_of_the_database_forgot_is_counted_and_no_fault() -> None:
+    findings = found([*GOOD, claimed(), Crashed(1.05, 2.0), claimed(token=22, slot="pool 1 0", at=3.0)])
+    assert findings.holds and (findings.claims, findings.undone) == (2, 1)
 
 
 def test_to_be_begun_again_is_no_fault() -> None:

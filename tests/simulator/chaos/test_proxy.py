@@ -10,8 +10,8 @@ import pytest
 from qm.client import Client
 from qm.errors import LeaseLost, Unreachable
 from qm.ids import new_id
-from qm.messages import Slot, TypeOptions, Verdict, WorkerInfo
-from qm.simulator.chaos.journal import Journal, Settled, read_journals
+from qm.messages import Finish, Slot, TypeOptions, Verdict, WorkerInfo
+from qm.simulator.chaos.journal import Claimed, Journal, Settled, read_journals
 from qm.simulator.chaos.proxy import Proxy
 from qm.simulator.chaos.schedule import Deed
 from qm.store.memory import MemoryStore
@@ -118,6 +118,28 @@ def test_it_hears_what_the_manager_answers_to_every_settlement(client: Client, t
         ("finish", three, Verdict.LOST, True),
     ]
     assert settled(tmp_path)[0].token == first.lease.token
+
+
+def test_it_hears_whom_the_manager_gives_which_lease(client: Client, tmp_path: Path) -> None:
+    info = WorkerInfo(session=new_id(), host="h", pid=1, processes=1, types={"mail": TypeOptions()})
+    client.attach(info)
+    slot = Slot(info.session, 2, 3)
+    ids = [client.add("mail") for _ in range(3)]
+    first, second = client.take_many(slot, ["mail"], 2)
+    third = client.exchange(slot, [Finish(first.lease, b"")], ["mail"], holding=[second.lease]).tasks[0]
+    found = [entry.event for entry in read_journals(tmp_path) if isinstance(entry.event, Claimed)]
+    assert [claim.id for claim in found] == ids
+    assert [claim.token for claim in found] == [taken.lease.token for taken in (first, second, third)]
+    assert {(claim.attempt, claim.slot) for claim in found} == {(1, f"{info.session} 2 3")}
+    assert all(claim.asked <= claim.answered for claim in found)
+    assert [s.id for s in settled(tmp_path)] == ids[:1]
+
+
+def test_connections_are_counted(client: Client, proxy: Proxy, manager: RunningManager) -> None:
+    before = proxy.connections
+    with Client(proxy.address, manager.authkey) as other:
+        other.status()
+        assert proxy.connections == before + 1
 
 
 def test_it_hears_an_answer_that_is_lost_on_the_way(client: Client, proxy: Proxy, tmp_path: Path) -> None:

@@ -77,3 +77,12 @@ def test_strikes_are_the_recorded_deaths_and_nothing_else(client: Client, tmp_pa
         client.crashed(Crash(slot=slot, exitcode=-9, current=taken.lease))
     found = left(client, [id_], tmp_path)[id_]
     assert (found.state, found.strikes, found.reason) == (State.FAILED, 3, "crashed 3 times: SIGKILL")
+    assert (found.attempt, found.recorded) == (4, 4), "every claim has an end"
+
+
+def test_the_ends_of_a_task_that_was_taken_once_are_not_asked_for(client: Client, tmp_path: Path) -> None:
+    id_ = client.add("mail")
+    taken = client.take(worker(client), ["mail"])
+    assert taken is not None
+    client.finish(taken.lease, "sent")
+    assert left(client, [id_], tmp_path)[id_].recorded is None

@@ -6,7 +6,18 @@ from pathlib import Path
 
 from qm.messages import Verdict
 from qm.simulator.chaos import ChaosPlan, Result, judge, report
-from qm.simulator.chaos.journal import Added, Adding, Computed, Event, Fault, Left, Settled, Unanswered
+from qm.simulator.chaos.journal import (
+    Added,
+    Adding,
+    Claimed,
+    Computed,
+    Crashed,
+    Event,
+    Fault,
+    Left,
+    Settled,
+    Unanswered,
+)
 from qm.task import State
 
 GOOD: list[Event] = [
@@ -32,6 +43,18 @@ def test_the_table_has_a_line_for_each_word_and_each_fault() -> None:
     assert ["done", "1"] in [line[:2] for line in lines]
     assert ["lost", "0"] in [line[:2] for line in lines]
     assert ["manager", "killed", "2"] in lines
+
+
+def test_claims_that_a_crash_undid_are_told_where_there_were_any() -> None:
+    claims: list[Event] = [
+        Claimed("t", 1, 5, "pool 0 0", 1.0, 1.1),
+        Crashed(1.0, 2.0),
+        Claimed("t", 1, 6, "pool 1 0", 3.0, 3.1),
+    ]
+    said = report.text(Result(ChaosPlan(), judge([*GOOD, *claims]), 1.0, None))
+    assert "claims undone" in said and "claims undone" not in report.text(PASSED)
+    lines = [line.split()[:3] for line in said.splitlines()]
+    assert ["claimed", "twice", "0"] in lines and ["claims", "2", "leases"] in lines
 
 
 def test_adds_that_raised_are_told_by_their_errors() -> None:
