@@ -6,7 +6,7 @@
 .PHONY: help demo run test lint chaos fuzz bench bench-anatomy bench-backlog bench-recovery bench-connections bench-docs docs format venv clean distclean docker-build docker-run docker-simulate docker-clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-17s %s\n", $$1, $$2 }' Makefile
 
 demo: ## send 1,000 real tasks through a manager and two workers and audit every result
 	@scripts/demo

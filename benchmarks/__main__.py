@@ -7,7 +7,8 @@ Options:
   --runs N            Interleaved runs of everything; medians are taken over them [default: 5].
   --only NAMES        Only these, separated by commas: add, add16, bulk, drain, sustained, sustained_bulk,
                       latency, half, loaded, bcrypt, crowd, crowd4000, idle.
-  --durability NAMES  Only these, separated by commas: full, relaxed, memory.
+  --durability NAMES  Only these, separated by commas: full, relaxed, memory (default: all three); and
+                      postgres, the same over a fresh PostgreSQL.
   --peers NAMES       Measure these beside it, separated by commas or spaces. They are installed into
                       .bench/. Without --only, only what others can do too is measured then: add, bulk,
                       drain, sustained, sustained_bulk, latency, bcrypt.
@@ -75,7 +76,8 @@ def _write(report: Report, options: dict[str, Any]) -> None:
 def _measure(options: dict[str, Any]) -> Report:
     peers = _names(options["--peers"])
     names = _chosen(options["--only"], PROBES) if options["--only"] else SHARED if peers else PROBES
-    durabilities = _chosen(options["--durability"], probe.DURABILITIES)
+    wanted = options["--durability"] or ",".join(probe.DURABILITIES)
+    durabilities = _chosen(wanted, (*probe.DURABILITIES, probe.POSTGRES))
     if not options["--runs"].isdecimal() or int(options["--runs"]) < 1:
         raise ValueError(f"--runs takes a whole number from 1 on, not {options['--runs']!r}")
     probes = probe.ours(names, durabilities)

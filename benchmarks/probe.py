@@ -12,6 +12,9 @@ from benchmarks.report import OURS
 
 DURABILITIES: Final = ("full", "relaxed", "memory")
 
+#: As full, over a fresh PostgreSQL beside it; measured where it is named.
+POSTGRES: Final = "postgres"
+
 _MEASURES: Final[dict[str, Callable[[str], dict[str, float]]]] = {
     "add": producing.add,
     "add16": producing.add16,
@@ -50,5 +53,5 @@ def ours(names: Iterable[str], durabilities: Iterable[str] = DURABILITIES) -> li
 
 
 def system_of(durability: str) -> str:
-    """How tables name qmanager at a durability."""
+    """How tables name qmanager at a durability, or over PostgreSQL."""
     return f"{OURS} {durability}"

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from benchmarks.peers.servers import server
 from benchmarks.program import program, wait_until
 from benchmarks.stamps import Stamps
 from benchmarks.usage import cpu_seconds, tree
@@ -22,7 +23,14 @@ class Stage:
     """Where a measurement runs: the manager, how to reach it, and when its tasks ran."""
 
     def __init__(
-        self, home: Path, address: str, manager: int, started: float, stamps: Stamps, tls: str = ""
+        self,
+        home: Path,
+        address: str,
+        manager: int,
+        started: float,
+        stamps: Stamps,
+        others: Sequence[int],
+        tls: str = "",
     ) -> None:
         self.home = home
         self.address = address
@@ -34,6 +42,8 @@ class Stage:
         self.tls = tls
         self.stamps = stamps
         self._pools: list[int] = []
+        #: Roots of further processes: the database.
+        self._others = others
 
     @contextmanager
     def pool(self, workers: int = 2, module: str = "benchmarks.noop") -> Iterator[int]:
@@ -57,8 +67,8 @@ class Stage:
         return read_key(self.home / "authkey")
 
     def pids(self) -> list[int]:
-        """All our processes: manager, web, pools and their children."""
-        return tree(self.manager, *self._pools)
+        """All our processes: manager, web, pools and their children, and the database with its own."""
+        return tree(self.manager, *self._pools, *self._others)
 
     def cpu_seconds(self) -> float:
         """What they have used so far."""
@@ -69,15 +79,22 @@ class Stage:
 def stage(
     durability: str, *, web: bool = False, workers: int = 0, encrypted: bool = False
 ) -> Iterator[Stage]:
-    """A manager with `durability` (full, relaxed, or memory: the store in memory), with its page if `web`,
-    and a ready pool of `workers` processes if any. `encrypted`: over TLS, for clients only."""
+    """A manager with `durability` (full, relaxed, or memory: the store in memory; postgres: full, over a
+    fresh PostgreSQL), with its page if `web`, and a ready pool of `workers` processes if any. `encrypted`:
+    over TLS, for clients only."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="qmanager-bench.")))
         stamps = Stamps(stack.enter_context(stamp_file()))
         ready, log = home / "ready", home / "manager.log"
         command = [sys.executable, "-m", "qm.cli.qmanager", "--rpc", "127.0.0.1:0", "--log-level", "warning"]
         command += ["--http", "127.0.0.1:0" if web else "off", "--ready-file", str(ready)]
-        command += ["--store", "memory:"] if durability == "memory" else ["--durability", durability]
+        roots = []
+        if durability == "postgres":
+            database = stack.enter_context(server("postgres"))
+            command += ["--store", f"postgresql://postgres@{database.place}/postgres"]
+            roots = [database.pid] if database.pid else []
+        else:
+            command += ["--store", "memory:"] if durability == "memory" else ["--durability", durability]
         tls = _certificate(home) if encrypted else ""
         command += ["--tls"] if encrypted else []
         start = time.monotonic()
@@ -85,7 +102,7 @@ def stage(
         wait_until(ready.exists, manager, "qmanager", log)
         started = time.monotonic() - start
         address = dict(line.split() for line in ready.read_text().splitlines())["rpc"]
-        here = Stage(home, address, manager.pid, started, stamps, tls)
+        here = Stage(home, address, manager.pid, started, stamps, roots, tls)
         if workers:
             stack.enter_context(here.pool(workers))
             with here.client() as client:

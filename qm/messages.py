@@ -282,10 +282,13 @@ class Status(Struct, frozen=True, kw_only=True):
     started: float
     version: str
     store: str
-    #: Tasks that ended since `started`, however they did: two looks give how many end per second.
+    #: Tasks that ended since `started`, however and at whichever manager they did: two looks give how many
+    #: end per second.
     ended: int = 0
     #: The manager is stopping, and takes nothing new.
     draining: bool = False
+    #: host:pid of the other managers of the store.
+    others: list[str] = []
 
 
 #: The longest note of a progress report.

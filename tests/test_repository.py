@@ -56,6 +56,7 @@ def test_every_make_target_is_explained_and_phony() -> None:
         ["make", "--no-print-directory", "help"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert [line.split()[0] for line in shown.splitlines()] == [name for name, _ in rules]
+    assert len({len(line) - len(line.split(maxsplit=1)[1]) for line in shown.splitlines()}) == 1, "in columns"
 
 
 def test_ci_runs_what_people_run() -> None:

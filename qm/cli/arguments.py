@@ -39,6 +39,10 @@ class Arguments:
             return []
         return list(value) if isinstance(value, list) else [value]
 
+    def ids(self) -> list[str]:
+        """The ids, each once: as plain words, or each with --id."""
+        return list(dict.fromkeys([*self.texts("ID"), *self.texts("--id")]))
+
     def path(self, name: str) -> Path | None:
         """A file's name."""
         value = self.text(name)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from qm import environment
 from qm.cli.arguments import Arguments
+from qm.client.patience import Patience
 from qm.errors import BadRequest
 from qm.wire.address import Address, connect, parse_address
 from qm.wire.keys import read_key
@@ -13,6 +15,9 @@ from qm.wire.remote import unreachable
 
 #: Seconds for the look whether anybody is there.
 _LOOK: Final = 3.0
+
+#: Seconds that a first manager, started together with us, has to make its key.
+_PATIENCE: Final = 5.0
 
 
 class Manager(NamedTuple):
@@ -26,14 +31,14 @@ class Manager(NamedTuple):
 def find_manager(arguments: Arguments) -> Manager:
     """The manager of --rpc, --authkey-file and the TLS flags, else of the environment.
 
-    Raises `BadRequest`, and `Unreachable` where there is neither a key nor a manager.
+    Waits for some seconds where there is neither a key nor a manager. Raises `BadRequest`, and `Unreachable`
+    where that stays so.
     """
     address = parse_address(arguments.text("--rpc") or environment.rpc(), environment.RPC_PORT)
+    tls = _find_tls(arguments)
     given = arguments.path("--authkey-file")
-    path = given or environment.authkey_file()
-    if given is None and not path.exists():
-        _look_for(address)
-    return Manager(address, read_key(path), _find_tls(arguments))
+    key = read_key(given) if given is not None else _find_key(environment.authkey_file(), address)
+    return Manager(address, key, tls)
 
 
 #: The flags by which a program is told how to know the manager.
@@ -48,6 +53,15 @@ def _find_tls(arguments: Arguments) -> str:
     if ca:
         return f"ca:{ca}"
     return fingerprint or environment.tls()
+
+
+def _find_key(path: Path, address: Address) -> bytes:
+    def once() -> bytes:
+        if not path.exists():
+            _look_for(address)
+        return read_key(path)
+
+    return Patience(_PATIENCE).call(once)
 
 
 def _look_for(address: Address) -> None:

@@ -149,18 +149,12 @@ class Service:
         self._queue.start()
 
     def _listen(self, store: Store) -> None:
-        """A disk that fails ends us: what it would say from then on is not to be believed. So does another
-        manager that has taken our database."""
+        """A disk that fails ends us: what it would say from then on is not to be believed."""
         if store.kind == "sqlite":
             from qm.store.sqlite import SQLiteStore  # a manager in memory does without
 
             assert isinstance(store, SQLiteStore)
             store.health.listen(self._broken.tell)
-        elif store.kind == "postgresql":
-            from qm.store.postgres import PostgresStore
-
-            assert isinstance(store, PostgresStore)
-            store.listen(self._broken.tell)
 
     def _serve(self, admission: Admission) -> None:
         assert self._queue is not None

@@ -20,6 +20,7 @@ class Signals:
         self.received: signal.Signals | None = None
         self._hung_up = False
         self._before: dict[signal.Signals, Any] = {}
+        self._wakeup = -1
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def fileno(self) -> int:
@@ -37,11 +38,14 @@ class Signals:
     def __enter__(self) -> Signals:
         self._before = {number: signal.signal(number, self._handle) for number in _NUMBERS}
         self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._note)
+        # the kernel may give a signal to any thread, and ours sleeps on: this wakes it to run the handler
+        self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._before.items():
             signal.signal(number, handler)
         os.close(self._reader)

@@ -62,7 +62,8 @@ class TaskFile:
 
     def __init__(self, source: BinaryIO, name: str, size: int | None) -> None:
         self._source = source
-        self._name = name
+        #: For people: "stdin" for "-".
+        self.name = name
         #: Bytes in the file, where that is known, and bytes read of them.
         self.size = size
         self.read = 0
@@ -98,7 +99,7 @@ class TaskFile:
             try:
                 task = decode_json(text, Line).task()
             except BadRequest as error:
-                self.error = BadRequest(f"{self._name} line {number}: {error}", hint=error.hint)
+                self.error = BadRequest(f"{self.name} line {number}: {error}", hint=error.hint)
                 return
             self.made.append(Made(task.id, task.type, number))
             yield task

@@ -208,7 +208,10 @@ class Producing:
         for name in unserved:
             if name not in self._unserved:
                 self._unserved.add(name)
-                _log.warning('no worker serves "%s" now; start one with: qmworker --type %s', name, name)
+                _log.warning(
+                    'no worker serves "%s" now; start one with: qmworker (--load MODULE if it is yours)',
+                    name,
+                )
 
 
 def _conflict(ids: Sequence[str]) -> IdConflict:

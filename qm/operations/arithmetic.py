@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Final
 
 from qm.errors import NonRetryable
+from qm.operations.binding import kind
 from qm.operations.registry import Operations
 
 ops = Operations()
@@ -38,7 +39,7 @@ def arithmetic(expression: object) -> int | float:
     An int where the exact value is whole, else the float nearest to it.
     """
     if not isinstance(expression, str):
-        raise NonRetryable(f"arithmetic needs a text like '1 + 2', got {type(expression).__name__}")
+        raise NonRetryable(f"arithmetic needs a text like '1 + 2', got {kind(expression)}")
     if len(expression) > TEXT_MAX:
         raise NonRetryable(f"the expression has {len(expression):,} characters, the limit is {TEXT_MAX:,}")
     value = _evaluate(expression)

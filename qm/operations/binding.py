@@ -56,7 +56,7 @@ def _without_input(function: Callable[[], Any], type_: str) -> Bound:
     def call(value: Any) -> Any:
         # An empty text or container is what a form or a command line sends for nothing.
         if value is not None and not (isinstance(value, (str, bytes, list, tuple, dict)) and not value):
-            raise NonRetryable(f"operation {type_!r} takes no input, got {_kind(value)}")
+            raise NonRetryable(f"operation {type_!r} takes no input, got {kind(value)}")
         return function()
 
     return call
@@ -106,7 +106,7 @@ class _Several:
             return self._function(*value)
         if value is None and not self._needs_input:
             return self._function()
-        raise NonRetryable(f"{self._intro}: expected {self._shape()}, got {_kind(value)}")
+        raise NonRetryable(f"{self._intro}: expected {self._shape()}, got {kind(value)}")
 
     def _wrong_names(self, value: dict[Any, Any]) -> NonRetryable:
         missing = sorted(self._needed - value.keys())
@@ -131,5 +131,6 @@ def _shown(parameter: Parameter) -> str:
     return star + parameter.name + ("" if parameter.default is Parameter.empty else "=...")
 
 
-def _kind(value: Any) -> str:
+def kind(value: object) -> str:
+    """What an input is, as an error says it."""
     return "no input" if value is None else type(value).__name__

@@ -7,6 +7,7 @@ from typing import Final
 import bcrypt
 
 from qm.errors import NonRetryable
+from qm.operations.binding import kind
 from qm.operations.registry import Operations
 
 ops = Operations()
@@ -21,15 +22,20 @@ COST_MIN, COST_MAX = 4, 16
 
 @ops.operation("encoder")
 def encoder(value: object) -> str:
-    """The bcrypt hash of `value`, a text or ``{"text": ..., "cost": ...}``, with a new salt each time.
+    """The bcrypt hash of `value`: a text, ``{"text": ..., "cost": ...}`` or ``[text, cost]``.
 
-    The text has at most `BYTES_MAX` bytes as UTF-8. `cost` is `COST_DEFAULT` unless given.
+    The text has at most `BYTES_MAX` bytes as UTF-8. `cost` is `COST_DEFAULT` unless given. Each hash has a
+    salt of its own.
     """
     text, cost = _parts(value)
     return bcrypt.hashpw(_checked_text(text), bcrypt.gensalt(_checked_cost(cost))).decode("ascii")
 
 
 def _parts(value: object) -> tuple[object, object]:
+    if isinstance(value, (list, tuple)):
+        if not 1 <= len(value) <= 2:
+            raise NonRetryable("encoder takes a list of a text and, if wanted, a cost, and nothing else")
+        return value[0], value[1] if len(value) == 2 else COST_DEFAULT
     if not isinstance(value, dict):
         return value, COST_DEFAULT
     if "text" not in value or not value.keys() <= {"text", "cost"}:
@@ -39,9 +45,7 @@ def _parts(value: object) -> tuple[object, object]:
 
 def _checked_text(text: object) -> bytes:
     if not isinstance(text, str):
-        raise NonRetryable(
-            f'encoder needs a text, or {{"text": ..., "cost": ...}}, got {type(text).__name__}'
-        )
+        raise NonRetryable(f'encoder needs a text, or {{"text": ..., "cost": ...}}, got {kind(text)}')
     try:
         data = text.encode()
     except UnicodeEncodeError:

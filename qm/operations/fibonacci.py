@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from qm.errors import NonRetryable
+from qm.operations.binding import kind
 from qm.operations.registry import Operations
 
 ops = Operations()
@@ -38,7 +39,7 @@ def _checked(n: object) -> int:
     if isinstance(n, str):
         n = _from_text(n)
     if isinstance(n, bool) or not isinstance(n, int):
-        raise NonRetryable(f"fibonacci needs a whole number, or a text of one, got {type(n).__name__}")
+        raise NonRetryable(f"fibonacci needs a whole number, or a text of one, got {kind(n)}")
     if n < 0:
         raise NonRetryable("fibonacci needs a number of at least 0, got a negative one")
     if n > N_MAX:

@@ -100,7 +100,8 @@ class Operations:
         except KeyError:
             known = ", ".join(sorted(self._operations)) or "none"
             raise OperationError(
-                f"no operation for type {type!r} is loaded here (there are: {known})"
+                f"no operation for type {type!r} is loaded here (there are: {known}); "
+                f"name the module that has it: --load MODULE, or Worker(load=[...])"
             ) from None
 
     def run(self, task: Task) -> Any:

@@ -7,6 +7,7 @@ from typing import Final
 import regex
 
 from qm.errors import NonRetryable
+from qm.operations.binding import kind
 from qm.operations.registry import Operations
 
 ops = Operations()
@@ -22,5 +23,5 @@ _CLUSTER: Final = regex.compile(
 def reverse(text: object) -> str:
     """`text` reversed by grapheme clusters, so that accents stay on their letters and emoji whole."""
     if not isinstance(text, str):
-        raise NonRetryable(f"reverse needs a text, got {type(text).__name__}")
+        raise NonRetryable(f"reverse needs a text, got {kind(text)}")
     return "".join(reversed(_CLUSTER.findall(text)))

@@ -13,6 +13,7 @@ from qm.limits import IDS_MAX
 from qm.policy.retention import KEEP_ENDED, KEEP_ID
 from qm.queue.core import Core, Effects
 from qm.store.base import Transaction
+from qm.store.shared import Hints
 from qm.task import WAIT, Lease, State
 
 
@@ -30,6 +31,8 @@ def cancel(core: Core, ids: Sequence[str]) -> list[State | None]:
     before, running = core.commit.run(work)
     for session, lease in running:
         core.sessions.cancel(session, lease)
+    if core.neighbours is not None and running:
+        core.neighbours.tell(Hints(cancelled=[*running]))
     effects = Effects()
     effects.ended = [id_ for id_, state in zip(ids, before, strict=True) if state in WAIT]
     core.tell(effects)

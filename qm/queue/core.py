@@ -10,9 +10,11 @@ from collections.abc import Callable
 from qm.clock import Clock
 from qm.errors import Draining
 from qm.queue.commit import Commit
+from qm.queue.neighbours import Neighbours, StoreClock
 from qm.queue.sessions import Sessions
 from qm.queue.wake import Endings, Takers
 from qm.store.base import Store
+from qm.store.shared import Hints
 
 
 class Effects:
@@ -36,7 +38,9 @@ class Core:
 
     def __init__(self, store: Store, clock: Clock, draw: Callable[[], float] = random.random) -> None:
         self.store = store
-        self.clock = clock
+        shared = store.shared
+        #: Wall-clock time is the store's, where managers share it.
+        self.clock: Clock = StoreClock(clock) if shared is not None else clock
         self.commit = Commit(store)
         self.takers = Takers()
         self.endings = Endings()
@@ -48,15 +52,21 @@ class Core:
         self.told_unserved: set[str] = set()
         self._draining = threading.Event()
         self._nudge = threading.Event()
+        #: The other managers of the store; None: there can be none.
+        self.neighbours: Neighbours | None = None
+        if shared is not None and isinstance(self.clock, StoreClock):
+            self.neighbours = Neighbours(self, shared, self.clock)
 
     def tell(self, effects: Effects) -> None:
         """Wakes those whom a commit concerns."""
         if effects.ended:
             self.endings.tell(effects.ended)
-        for name, tasks in effects.waiting.items():
-            self.takers.wake(name, tasks)
+        left = {name: self.takers.wake(name, tasks) for name, tasks in effects.waiting.items()}
         if effects.due is not None:
             self.nudge_timer()
+        if self.neighbours is not None:
+            waiting = {name: tasks for name, tasks in left.items() if tasks > 0}
+            self.neighbours.tell(Hints(waiting=waiting, ended=effects.ended, due=effects.due))
 
     def nudge_timer(self) -> None:
         """Something may be due earlier than the timer knows."""

@@ -48,7 +48,14 @@ class Queue:
         self.progressing = View(self.core, PROGRESS)
         self.done = View(self.core, ENDED)
         self._timer = Timer(self.core)
-        for info in store.sessions():  # pools of before a restart get one fresh term to come back
+        if self.core.neighbours is not None:
+            self.core.neighbours.look()
+        else:
+            self._welcome_back(store)
+
+    def _welcome_back(self, store: Store) -> None:
+        """Pools of before a restart get one fresh term to come back."""
+        for info in store.sessions():
             known = self.core.sessions.open(info, self.core.clock.now(), self.core.clock.monotonic())
             self.core.sessions.confirm(known)
         for session_id, lease in store.cancelling():

@@ -24,6 +24,8 @@ def get(core: Core, ids: Sequence[str], wait: float, caller: Caller | None = Non
     if not wait > 0:  # also where it is not a number
         return _read(core, ids)
     watch = core.endings.watch(ids)
+    if core.neighbours is not None:
+        core.neighbours.want()
     try:
         got = _read(core, ids)
         pending = [task.id for task in got.tasks if task.state not in ENDED]

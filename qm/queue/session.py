@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 
-from qm.errors import BadRequest
+from qm.errors import BadRequest, SessionLost
 from qm.limits import SESSION_TERM, SUSPECT_TERM, WAIT_MAX
 from qm.messages import Attached, Crash, Details, Fail, Orders, WorkerInfo
 from qm.policy.decision import Back, Bury, Cancel
@@ -17,6 +17,7 @@ from qm.queue.sessions import Session
 from qm.queue.settle import check, fail
 from qm.queue.waiter import Caller, Waiter
 from qm.store.base import Held, Recovery, Transaction
+from qm.store.shared import Hints
 from qm.task import Lease, Outcome, is_id, is_type
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ def attach(core: Core, info: WorkerInfo) -> Attached:
                 core.sessions.cancel(session_id, lease)
         _log.info("worker %s attached: %d processes, %d types", info.name, info.processes, len(info.types))
     core.told_unserved.difference_update(info.types)
+    _tell_moved(core)
     core.nudge_timer()
     return Attached(SESSION_TERM)
 
@@ -93,7 +95,7 @@ def _cancelled(core: Core, session: str) -> list[Lease]:
 def detach(core: Core, session: str) -> None:
     """A pool says good-bye: what it still holds was not started, and goes back uncounted."""
     core.sessions.end(session)
-    tasks = _take_back(core, session, Outcome.RELEASED, None)
+    tasks = _take_back(core, session, Outcome.RELEASED, None, claim=True)
     _log.info("session %s detached, %d tasks given back", session, tasks)
 
 
@@ -108,6 +110,8 @@ def crashed(core: Core, crash: Crash) -> None:
     cause = cause_of(crash.exitcode)
 
     def work(tx: Transaction) -> None:
+        if not tx.serves(crash.slot.session):  # where it is served, a call of the child may be under way
+            raise SessionLost(f"session {crash.slot.session} is not served here", hint="attach again")
         held = tx.held(crash.slot)
         now = core.clock.now()
         if crash.current and crash.outcome is not Outcome.CRASHED:
@@ -135,12 +139,15 @@ def end_silent(core: Core) -> None:
         _log.warning("session %s fell silent, %d tasks go to others", session, tasks)
 
 
-def _take_back(core: Core, session: str, outcome: Outcome, cause: str | None) -> int:
-    """Takes back what an ended session holds, and forgets it. Gives how many tasks it held."""
+def _take_back(core: Core, session: str, outcome: Outcome, cause: str | None, *, claim: bool = False) -> int:
+    """Takes back what an ended session holds, and forgets it. Gives how many tasks it held. `claim`:
+    whichever manager serves it."""
     effects = Effects()
 
     def work(tx: Transaction) -> int:
         if core.sessions.is_open(session):  # attached again meanwhile: it keeps its tasks
+            return 0
+        if not tx.serves(session, claim=claim):  # ... at another manager
             return 0
         held = tx.held(session=session)
         recover(tx, held, held if outcome is Outcome.LOST else (), outcome, cause, core.clock.now(), effects)
@@ -150,7 +157,13 @@ def _take_back(core: Core, session: str, outcome: Outcome, cause: str | None) ->
     tasks = core.commit.run(work)
     core.sessions.remove(session)
     core.tell(effects)
+    _tell_moved(core)
     return tasks
+
+
+def _tell_moved(core: Core) -> None:
+    if core.neighbours is not None:
+        core.neighbours.tell(Hints(moved=True))
 
 
 def recover(

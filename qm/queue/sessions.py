@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from qm.errors import BadRequest, SessionLost
 from qm.limits import SESSION_TERM
@@ -60,13 +60,7 @@ class Session:
 
     def status(self) -> WorkerStatus:
         """What others may see of it."""
-        return WorkerStatus(
-            session=self.info.session,
-            name=self.info.name,
-            processes=self.info.processes,
-            types=sorted(self.info.types),
-            since=self.since,
-        )
+        return _status(self.info, self.since)
 
 
 class Sessions:
@@ -75,6 +69,8 @@ class Sessions:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
+        #: Those that other managers serve, and since when.
+        self._elsewhere: list[tuple[WorkerInfo, float]] = []
         #: Processes by the type they serve; None once a session has come, gone or begun to drain.
         self._serving: Counter[str] | None = None
 
@@ -121,6 +117,23 @@ class Sessions:
         with self._lock:
             if self._get(session) is None:
                 self._sessions.pop(session, None)
+
+    def let_go(self, ours: Container[str]) -> list[str]:
+        """Forgets the sessions that are not in `ours`: another manager serves them now, or they are gone.
+        Those that end here are not concerned, nor those that are not stored yet. Names them."""
+        with self._lock:
+            gone = [
+                key for key, one in self._sessions.items() if one.stored and not one.ended and key not in ours
+            ]
+            for key in gone:
+                self._end(self._sessions.pop(key))
+            return gone
+
+    def know(self, elsewhere: list[tuple[WorkerInfo, float]]) -> None:
+        """Notes the sessions that other managers serve, and since when."""
+        with self._lock:
+            self._elsewhere = elsewhere
+            self._serving = None
 
     def renew(self, session: str, monotonic: float, draining: bool, waiter: Waiter | None) -> Session:
         """Gives a session a fresh term; its older waiting renew, if any, ends. Raises `SessionLost`."""
@@ -246,6 +259,7 @@ class Sessions:
         """All sessions, oldest first."""
         with self._lock:
             found = [s.status() for s in self._sessions.values() if not s.ended]
+            found += [_status(*one) for one in self._elsewhere if self._get(one[0].session) is None]
         return sorted(found, key=lambda s: (s.since, s.session))
 
     def wake_all(self) -> None:
@@ -262,6 +276,9 @@ class Sessions:
             for session in self._sessions.values():
                 if not session.draining and not session.ended:
                     self._serving.update(dict.fromkeys(session.info.types, session.info.processes))
+            for info, _ in self._elsewhere:
+                if self._get(info.session) is None:  # it came to us since we looked
+                    self._serving.update(dict.fromkeys(info.types, info.processes))
         return self._serving
 
     def _get(self, session: str) -> Session | None:
@@ -289,3 +306,13 @@ class Sessions:
             session.renewing.wake()
         for slot in session.slots.values():
             slot.wake()
+
+
+def _status(info: WorkerInfo, since: float) -> WorkerStatus:
+    return WorkerStatus(
+        session=info.session,
+        name=info.name,
+        processes=info.processes,
+        types=sorted(info.types),
+        since=since,
+    )

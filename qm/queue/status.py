@@ -24,6 +24,7 @@ def status(core: Core) -> Status:
         started=core.started,
         version=__version__,
         store=core.store.kind,
-        ended=core.endings.told,
+        ended=core.endings.told + (core.neighbours.ended if core.neighbours else 0),
         draining=core.draining,
+        others=sorted(one.name for one in core.neighbours.others.values()) if core.neighbours else [],
     )

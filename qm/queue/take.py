@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 
+from qm.errors import SessionLost
 from qm.limits import TAKE_MAX, WAIT_MAX
 from qm.messages import Claim, Exchanged, Settlement, Taken, Verdict
 from qm.policy.retention import TIMEOUT
@@ -40,6 +41,8 @@ def exchange(
     if parked is None:
         return _once(core, claim, slot, settlements)
     core.takers.park(parked)
+    if core.neighbours is not None:
+        core.neighbours.want()
     try:
         answer = _once(core, claim, slot, settlements)
         tasks = answer.tasks or _wait(core, claim, slot, parked, min(wait, WAIT_MAX), caller)
@@ -100,6 +103,8 @@ def _give_back(
     named = {*claim.holding, *(settlement.lease for settlement in settlements)}
     if slot.given is not None and slot.given <= named:
         return
+    if not tx.serves(claim.slot.session):
+        raise SessionLost(f"session {claim.slot.session} is served by another manager", hint="attach again")
     lost = [held for held in tx.held(claim.slot) if held.lease not in named]
     recover(tx, lost, (), Outcome.RELEASED, None, now, effects)
 

@@ -6,9 +6,11 @@ import logging
 import threading
 from functools import partial
 
+from qm.errors import NotCommitted
 from qm.limits import SESSION_TERM
 from qm.policy.retention import KEEP_ID
 from qm.queue.core import Core, Effects
+from qm.queue.neighbours import LOOK
 from qm.queue.session import end_silent
 from qm.store.base import Transaction
 
@@ -27,14 +29,20 @@ _PAUSE = 1.0
 
 def tick(core: Core) -> float:
     """Does what is due now. Gives the seconds until something will be."""
-    promote(core)
+    neighbours = core.neighbours
+    if neighbours is not None:
+        neighbours.look()
+    leads = neighbours is None or neighbours.lead
+    if leads:
+        promote(core)
     end_silent(core)
-    expire(core)
+    if leads:
+        expire(core)
     now, monotonic = core.clock.now(), core.clock.monotonic()
-    waits = [_LOOK]
+    waits = [_LOOK if neighbours is None else LOOK]
     for moment, base in (
-        (core.store.next_due(), now),
-        (core.store.next_expiry(), now),
+        (core.store.next_due() if leads else None, now),
+        (core.store.next_expiry() if leads else None, now),
         (core.sessions.next_deadline(), monotonic),
     ):
         if moment is not None:
@@ -90,6 +98,9 @@ class Timer(threading.Thread):
         while not self._core.draining:
             try:
                 seconds = tick(self._core)
+            except NotCommitted as error:
+                _log.warning("the timer could not work, trying again in %g s: %s", _PAUSE, error)
+                seconds = _PAUSE
             except Exception:  # whatever it is (a full disk, mostly): without the timer nothing would move
                 _log.exception("the timer could not work, trying again in %g s", _PAUSE)
                 seconds = _PAUSE

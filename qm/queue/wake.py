@@ -37,6 +37,10 @@ class Takers:
         with self._lock:
             return len({parked for line in self._lines.values() for parked in line})
 
+    def __bool__(self) -> bool:
+        """Whether any taker is parked."""
+        return bool(self._lines)
+
     def park(self, parked: Parked) -> str | None:
         """Puts a taker, who looks next, at the end of its types' lines. Gives the type it was woken for."""
         with self._lock:
@@ -57,8 +61,9 @@ class Takers:
         if woken_for is not None:
             self.wake(woken_for, 1)
 
-    def wake(self, name: str, tasks: int) -> None:
-        """Wakes takers for new tasks of a type: one for each task, the longest waiting first."""
+    def wake(self, name: str, tasks: int) -> int:
+        """Wakes takers for new tasks of a type: one for each task, the longest waiting first. Gives for how
+        many tasks there was none."""
         with self._lock:
             line = self._lines.get(name)
             while line and tasks > 0:
@@ -67,6 +72,7 @@ class Takers:
                 parked.woken_for = name
                 parked.waiter.wake()
                 tasks -= 1
+            return tasks
 
     def wake_all(self) -> None:
         """Wakes everybody: the manager stops."""
@@ -109,6 +115,11 @@ class Endings:
         with self._lock:
             return len(self._watches)
 
+    def pending(self) -> list[str]:
+        """The tasks that somebody waits for."""
+        with self._lock:
+            return [*self._watches]
+
     def watch(self, ids: Iterable[str]) -> Watch:
         """Registers a call for all of `ids`."""
         watch = Watch(ids)
@@ -133,11 +144,19 @@ class Endings:
         """These tasks have ended: wakes the calls that wait for nothing else."""
         with self._lock:
             self.told += len(ids)
-            for id_ in ids:
-                for watch in self._watches.pop(id_, ()):
-                    watch.pending.discard(id_)
-                    if not watch.pending:
-                        watch.waiter.wake()
+            self._wake(ids)
+
+    def wake(self, ids: Sequence[str]) -> None:
+        """As `tell`, of tasks that ended at another manager, or that may have been told before."""
+        with self._lock:
+            self._wake(ids)
+
+    def _wake(self, ids: Sequence[str]) -> None:
+        for id_ in ids:
+            for watch in self._watches.pop(id_, ()):
+                watch.pending.discard(id_)
+                if not watch.pending:
+                    watch.waiter.wake()
 
     def wake_all(self) -> None:
         """Wakes everybody: the manager stops."""

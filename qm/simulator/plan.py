@@ -34,7 +34,13 @@ class Plan(Struct, frozen=True, kw_only=True):
             raise BadRequest("the delay is in seconds, 0 or more")
 
     def __str__(self) -> str:
-        tasks = "tasks until Ctrl-C" if self.count is None else f"{self.count:,} tasks"
+        tasks = (
+            "tasks until Ctrl-C"
+            if self.count is None
+            else "1 task"
+            if self.count == 1
+            else f"{self.count:,} tasks"
+        )
         producers = "1 producer" if self.producers == 1 else f"{self.producers} producers"
         pause = f"{self.delay:g} s apart" if self.delay else "as fast as they go"
         return f"{tasks} from {producers}, {pause}"

@@ -36,6 +36,7 @@ from qm.messages import (
     WorkerInfo,
 )
 from qm.policy.decision import Back, Bury, Cancel, Decision
+from qm.store.shared import Shared
 from qm.task import Lease, Outcome, PackedAttempt, PackedTask, State
 
 
@@ -120,7 +121,7 @@ class Verbs(Protocol):
         """Leases up to `limit` waiting tasks of `types` to a slot, highest priority first, then oldest; stops
         at `BATCH_BYTES` of payloads but gives at least one. A task whose worker died before comes alone: when
         a host falls silent, nobody can tell which of a batch it ran, and all are charged. `timeout` is for
-        tasks that have none."""
+        tasks that have none. Raises `SessionLost` where the slot's session is another manager's to serve."""
 
     def finish(self, items: Sequence[Finish], now: float, keep: float) -> Sequence[Verdict]:
         """Results under their leases. `keep`: seconds to keep tasks that do not say, nor their type."""
@@ -170,12 +171,28 @@ class Transaction(Reader, Verbs, Protocol):
     def savepoint(self) -> AbstractContextManager[None]:
         """A part that fails alone: an exception undoes it and leaves the rest of the transaction good."""
 
+    def serves(self, session: str, *, claim: bool = False) -> bool:
+        """Whether a session is this manager's to serve; it stays so until the transaction ends. With `claim`
+        it is from now on, whoever served it before. False for one that is not there, where managers share the
+        store; a manager that has it alone serves all that it knows."""
+
+
+class Sole:
+    """What a transaction of a store that one manager has alone need not ask."""
+
+    def serves(self, session: str, *, claim: bool = False) -> bool:
+        return True
+
 
 class Store(Reader, Verbs, Protocol):
     """A place that keeps tasks. Thread-safe; transactions queue up for one another."""
 
     #: sqlite, memory, ...: for status and logs.
     kind: str
+
+    @property
+    def shared(self) -> Shared | None:
+        """What is offered to several managers at once; None: one has it alone."""
 
     def begin(self, *, sync: bool = True) -> AbstractContextManager[Transaction]:
         """One transaction: committed at the end, rolled back on an exception. With `sync` it survives a power
@@ -189,6 +206,10 @@ class Store(Reader, Verbs, Protocol):
 
 class Alone(Verbs):
     """The verbs as transactions of their own, for stores to inherit."""
+
+    @property
+    def shared(self) -> Shared | None:
+        return None
 
     def begin(self, *, sync: bool = True) -> AbstractContextManager[Transaction]:
         raise TypeError(f"{type(self).__name__} must bring begin()")

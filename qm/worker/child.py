@@ -17,7 +17,8 @@ from qm.errors import BadRequest, QueueError, SessionLost, Unreachable
 from qm.limits import LOG_MAX, LOG_MAX_OK, TAKE_MAX
 from qm.messages import Details, Exchanged, Fail, Finish, Release, Settlement, Slot, Taken, Verdict
 from qm.operations import Operations
-from qm.payload import pack_failure
+from qm.payload import pack_failure, unpack_failure
+from qm.task import Outcome
 from qm.worker import pauses
 from qm.worker.alarm import Alarm
 from qm.worker.execute import describe, execute, was_shut
@@ -78,6 +79,8 @@ class Child:
         #: What has ended and is not known to be settled.
         self._outcomes: list[Settlement] = []
         self._never = threading.Event()
+        #: Asked once: a task that ends well costs no more than the look.
+        self._tells_all = _log.isEnabledFor(logging.DEBUG)
 
     def work(self) -> None:
         """Exchanges and executes until the page says to leave and everything is settled."""
@@ -122,6 +125,8 @@ class Child:
                 self._shut_out = was_shut(taken)
             self._outcomes.append(outcome)
             self._page.stop_running()
+            if self._tells_all or type(outcome) is Fail:
+                _tell(taken, outcome, boottime() - now)
             if self._shut_out:
                 break
         if batch:
@@ -203,6 +208,16 @@ class Child:
             except QueueError as error:
                 _log.warning("the manager refused an exchange, trying again: %s", error)
                 self._never.wait(_REFUSED_PAUSE if isinstance(error, SessionLost) else pauses.after(error))
+
+
+def _tell(taken: Taken, outcome: Settlement, seconds: float) -> None:
+    """Says in the log how an attempt ended. Not the error's text: it may show what the task carries."""
+    if not isinstance(outcome, Fail):
+        _log.debug("%s: ended well after %.3f s", taken.type, seconds)
+        return
+    kind = unpack_failure(outcome.error).type
+    level = logging.INFO if outcome.outcome is Outcome.CANCELLED else logging.WARNING
+    _log.log(level, "%s: %s after %.3f s; see: qmclient show %s", taken.type, kind, seconds, taken.id)
 
 
 def _refused(settlement: Settlement, error: BadRequest) -> Settlement:

@@ -286,7 +286,8 @@ class Pool:
 
     def _drain(self) -> None:
         """Asks all children to leave. What runs on after its time, or a second signal, is killed."""
-        _log.info("leaving: up to %g s for what %d children run", self._drain_seconds, len(self._members))
+        if self._heartbeat is not None:  # else nothing runs yet
+            _log.info("leaving: what runs has %g s to end", self._drain_seconds)
         self._drain_deadline = time.monotonic() + self._drain_seconds
         self._vacant, self._fill_at = [], None
         for member in self._members:

@@ -14,7 +14,7 @@ from qm.ids import new_id
 from qm.task import State
 from tests.cli.stage import Call, Hand, Stdin
 
-HINT = 'hint: no worker serves "mail" now; start one with: qmworker --type mail\n'
+HINT = 'hint: no worker serves "mail" now; start one with: qmworker (--load MODULE if it is yours)\n'
 
 
 def only(client: Client) -> Any:
@@ -186,6 +186,8 @@ class TestFile:
     def test_a_dash_is_stdin(self, call: Call, hand: Hand, stdin: Stdin) -> None:
         stdin(b'{"type": "reverse", "id": "a"}\n')
         assert call("add", "-o", "jsonl", "--file", "-").out == '{"id": "a", "type": "reverse"}\n'
+        stdin(b'{"type": "reverse", "id": "b"}\n{\n')
+        assert call("add", "--file", "-").err.startswith("qmclient: 1 task added, up to line 1 of stdin\n")
 
     def test_what_stands_before_a_bad_line_is_added_and_said(
         self, call: Call, client: Client, hand: Hand, path: Path

@@ -31,6 +31,16 @@ def test_forget_deletes_an_ended_task(call: Call, client: Client, hand: Hand) ->
     assert call("forget", "--id", id_).code == 0, "twice is fine"
 
 
+@pytest.mark.parametrize("command", ["requeue", "forget", "cancel"])
+def test_ids_may_stand_alone(call: Call, client: Client, hand: Hand, command: str) -> None:
+    ids = [client.add("reverse", n, delay=60 if command == "cancel" else 0) for n in range(2)]
+    if command != "cancel":
+        hand.fail("ValueError", "no")
+        hand.fail("ValueError", "no")
+    assert call(command, *ids, ids[0]) == (0, f"{ids[0]}\n{ids[1]}\n", "")
+    assert call(command, ids[0], "--id", ids[1]).code == 2, "one way or the other"
+
+
 def test_the_new_state_is_printed_in_every_format(call: Call, client: Client) -> None:
     for id_ in "abc":
         client.add("mail", 1, id=id_)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qm.cli.flags import ORIGINAL, to_gnu
+from qm.errors import BadRequest
 
 
 @pytest.mark.parametrize("name", ORIGINAL)
@@ -32,6 +33,18 @@ def test_nothing_changes_after_two_dashes() -> None:
 
 def test_a_last_flag_without_its_value_stays_without() -> None:
     assert to_gnu(["get", "-id"]) == ["get", "--id"]
+
+
+@pytest.mark.parametrize("words", [["--authkey", "secret"], ["--authkey=secret"], ["--auth", "secret"]])
+def test_a_key_is_refused_and_not_repeated(words: list[str]) -> None:
+    """docopt would take it for the beginning of --authkey-file, and make a file of that name."""
+    with pytest.raises(BadRequest, match="never on the command line") as caught:
+        to_gnu(["status", *words])
+    assert "secret" not in str(caught.value)
+    assert "--authkey-file FILE" in (caught.value.hint or "")
+    assert to_gnu(["--authkey-file", "key", "--input", "--authkey"]) == [
+        "--authkey-file", "key", "--input", "--authkey",
+    ]  # fmt: skip
 
 
 @given(st.lists(st.sampled_from(["-id", "--id", "-type=x", "--input", "--", "x", "-o", "-5", "-v"])))

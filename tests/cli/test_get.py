@@ -41,6 +41,12 @@ def test_in_a_pipe_a_result_stands_alone_and_as_it_is(
         assert said.out == printed
 
 
+def test_an_id_may_stand_alone(call: Call, client: Client, hand: Hand) -> None:
+    one, two = done(client, hand, "a"), done(client, hand, "b")
+    assert call("get", one).out == "a\n"
+    assert call("get", one, two, "-o", "id", "--wait", "1").lines == [one, two]
+
+
 def test_bytes_in_a_pipe_are_those_bytes(
     client: Client, hand: Hand, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qm.cli import qmclient
+from qm.cli import manager, qmclient
 from qm.cli.arguments import Arguments
 from qm.cli.manager import Manager, find_manager
 from qm.client import Client
@@ -31,9 +31,30 @@ def test_the_flags_go_before_the_environment(
     assert find_manager(Arguments(flags)) == Manager(Address("elsewhere", 8090), named, "")
 
 
-def test_with_neither_a_key_nor_a_manager_the_manager_is_what_is_missing() -> None:
+def test_with_neither_a_key_nor_a_manager_the_manager_is_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(manager, "_PATIENCE", 0.0)
     with pytest.raises(Unreachable, match=r"cannot reach the manager at 127\.0\.0\.1:1 "):
         find_manager(Arguments({"--rpc": "127.0.0.1:1"}))
+
+
+def test_a_first_manager_that_is_started_together_with_us_has_time_to_make_its_key(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`qmanager &` and `qmworker &` in one go, on a fresh machine."""
+    made: list[bytes] = []
+
+    def refused(address: Address, seconds: float) -> socket.socket:
+        if len(made) < 2:
+            made.append(b"")
+        else:
+            made.append(make_key(home / "authkey"))
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    monkeypatch.setattr(manager, "connect", refused)
+    assert find_manager(Arguments({})).authkey == made[-1] != b""
+    assert len(made) == 3
 
 
 def test_with_a_manager_but_no_key_the_key_is_what_is_missing() -> None:

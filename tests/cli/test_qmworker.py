@@ -122,6 +122,7 @@ def test_without_a_key_and_a_manager_it_says_what_to_start(
     home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("QM_HOME", str(home / "empty"))
+    monkeypatch.setattr("qm.cli.manager._PATIENCE", 0.0)
     assert qmworker.main(["--rpc", "127.0.0.1:1"]) == 7
     assert capfd.readouterr().err == (
         "qmworker: cannot reach the manager at 127.0.0.1:1 (connection refused)\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 
 import pytest
 
@@ -23,6 +24,16 @@ def test_the_first_signal_is_noted_and_wakes(number: signal.Signals) -> None:
         os.kill(os.getpid(), number)
         assert signals.received is number
         assert readable(signals)
+
+
+def test_a_signal_that_another_thread_gets_wakes_too() -> None:
+    """The kernel chooses; the main thread may sleep for hours."""
+    with Signals() as signals:
+        other = threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM))
+        other.start()
+        assert select.select([signals.fileno()], [], [], 10)[0], "it slept on"
+        other.join()
+        assert signals.received is signal.SIGTERM
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])

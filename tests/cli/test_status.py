@@ -27,7 +27,8 @@ def test_the_originals_three_numbers_come_first(call: Call, client: Client, hand
     assert any(line.startswith("Worker here:1: 1 processes since ") for line in said.lines)
     assert f"Manager: {__version__}, store memory" in said.lines
     assert said.err == (
-        'hint: tasks of type "mail" wait and no worker serves it; start one with: qmworker --type mail\n'
+        'hint: tasks of type "mail" wait and no worker serves it; start one with: qmworker '
+        "(--load MODULE if it is yours)\n"
     )
 
 

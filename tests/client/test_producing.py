@@ -335,8 +335,8 @@ def test_a_type_that_nobody_serves_is_hinted_at_once_and_only_once(
         client.add("sms")
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("qm.client")]
     assert ours == [
-        'no worker serves "sms" now; start one with: qmworker --type sms',
-        'no worker serves "fax" now; start one with: qmworker --type fax',
+        'no worker serves "sms" now; start one with: qmworker (--load MODULE if it is yours)',
+        'no worker serves "fax" now; start one with: qmworker (--load MODULE if it is yours)',
     ]
 
 

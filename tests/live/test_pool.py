@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -68,6 +69,20 @@ def test_tasks_are_run_and_results_handed_back(client: Client, pools: Pools) -> 
     ids = [client.add("echo", value) for value in (1, "zwei", None, {"a": [True]}, 2**100)]
     ids.append(client.add("fibonacci", "20"))
     assert [client.result(id_, wait=20) for id_ in ids] == [1, "zwei", None, {"a": [True]}, 2**100, 6765]
+
+
+def test_a_failed_attempt_is_in_the_log_with_its_task_and_its_worker(client: Client, pools: Pools) -> None:
+    pool = pools.start()
+    assert client.get(client.add("fibonacci", "a secret", id="order-42"), wait=20).state is State.FAILED
+    pool.send_signal(signal.SIGTERM)
+    said = output_of(pool)
+    name = rf"{re.escape(socket.gethostname())}:{pool.pid}/0"
+    assert re.search(
+        rf"WARNING qmworker qm\.worker\.child \[worker={name} task=order-42 attempt=1\] "
+        r"fibonacci: NonRetryable after \d\.\d{3} s; see: qmclient show order-42\n",
+        said,
+    )
+    assert "a secret" not in said
 
 
 def test_a_dead_childs_task_runs_elsewhere_at_once_and_is_charged(

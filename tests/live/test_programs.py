@@ -261,7 +261,7 @@ def test_a_task_goes_from_add_to_its_result(stage: Stage) -> None:
     assert (failed.returncode, failed.stdout) == (5, "")
     assert "division by zero" in failed.stderr
     assert stage.call("add", "--type", "reverse").stderr == (
-        'hint: no worker serves "reverse" now; start one with: qmworker --type reverse\n'
+        'hint: no worker serves "reverse" now; start one with: qmworker (--load MODULE if it is yours)\n'
     )
     assert ended(worker, signal.SIGTERM) == 0
     assert stage.call("list", "--state", "done", "-o", "id").stdout.split()[0] == id_

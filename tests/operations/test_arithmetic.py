@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from qm.errors import NonRetryable
 from qm.operations.arithmetic import DIGITS_MAX, TEXT_MAX, arithmetic
+from qm.operations.binding import kind
 from qm.payload import pack, unpack
 
 
@@ -159,7 +160,7 @@ def test_what_is_no_expression_is_refused_with_its_place(expression: str, compla
 
 @pytest.mark.parametrize("value", [None, 5, 1.5, True, ["1+1"], {"expression": "1+1"}, b"1+1"])
 def test_what_is_no_text_is_refused(value: object) -> None:
-    with pytest.raises(NonRetryable, match=f"needs a text .* got {type(value).__name__}"):
+    with pytest.raises(NonRetryable, match=f"needs a text .* got {kind(value)}"):
         arithmetic(value)
 
 

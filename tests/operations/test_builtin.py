@@ -31,7 +31,7 @@ def test_the_encoder_is_there_too() -> None:
 
 @pytest.mark.parametrize("type_", sorted(OPERATIONS.options()))
 def test_no_input_is_refused_for_good(type_: str) -> None:
-    with pytest.raises(NonRetryable):
+    with pytest.raises(NonRetryable, match=r"got no input$"):
         OPERATIONS.run(Task(id="t", type=type_, input=None))
 
 

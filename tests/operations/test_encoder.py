@@ -41,6 +41,19 @@ def test_the_wanted_cost_is_used() -> None:
     assert encoder({"text": "secret", "cost": 5}).startswith("$2b$05$")
 
 
+def test_a_list_has_the_text_and_the_cost() -> None:
+    """As every operation with several parameters takes them."""
+    hashed = encoder(["secret", 5])
+    assert hashed.startswith("$2b$05$") and bcrypt.checkpw(b"secret", hashed.encode())
+    assert encoder(["secret"]).startswith(f"$2b${COST_DEFAULT}$")
+
+
+@pytest.mark.parametrize("value", [[], ["a", 4, 5]])
+def test_a_list_of_anything_else_is_refused(value: list[object]) -> None:
+    with pytest.raises(NonRetryable, match="a list of a text and"):
+        encoder(value)
+
+
 def test_every_hash_has_a_salt_of_its_own() -> None:
     assert _cheap("secret") != _cheap("secret")
 
@@ -68,7 +81,7 @@ def test_half_a_surrogate_pair_is_refused() -> None:
         _cheap("\ud800")
 
 
-@pytest.mark.parametrize("value", [None, 12, True, ["secret"], b"secret", {"text": None}, {"text": 12}])
+@pytest.mark.parametrize("value", [None, 12, True, [["secret"]], b"secret", {"text": None}, {"text": 12}])
 def test_what_is_no_text_is_refused(value: object) -> None:
     with pytest.raises(NonRetryable, match="needs a text"):
         encoder(value)

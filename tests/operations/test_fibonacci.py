@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qm.errors import NonRetryable
+from qm.operations.binding import kind
 from qm.operations.fibonacci import N_MAX, fibonacci
 from qm.payload import pack, unpack
 
@@ -60,7 +61,7 @@ def test_a_number_beyond_the_limit_is_refused(n: object) -> None:
 
 @pytest.mark.parametrize("n", [None, True, False, 20.0, 2.5, float("nan"), [20], {"n": 20}, b"20"])
 def test_what_is_no_whole_number_is_refused(n: object) -> None:
-    with pytest.raises(NonRetryable, match=f"whole number.* got {type(n).__name__}"):
+    with pytest.raises(NonRetryable, match=f"whole number.* got {kind(n)}"):
         fibonacci(n)
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qm.errors import NonRetryable
+from qm.operations.binding import kind
 from qm.operations.reverse import reverse
 
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466"
@@ -61,7 +62,7 @@ def test_a_long_row_of_one_kind_takes_no_long(unit: str) -> None:
 
 @pytest.mark.parametrize("value", [None, 12, 1.5, True, ["a", "b"], {"text": "ab"}, b"ab"])
 def test_what_is_no_text_is_refused(value: object) -> None:
-    with pytest.raises(NonRetryable, match=f"needs a text, got {type(value).__name__}"):
+    with pytest.raises(NonRetryable, match=f"needs a text, got {kind(value)}"):
         reverse(value)
 
 

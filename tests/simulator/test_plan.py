@@ -41,5 +41,6 @@ def test_numbers_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_a_plan_says_what_it_will_do() -> None:
+    assert str(Plan(count=1, producers=1, delay=0)) == "1 task from 1 producer, as fast as they go"
     assert str(Plan(count=1000, delay=0)) == "1,000 tasks from 2 producers, as fast as they go"
     assert str(Plan(producers=1)) == "tasks until Ctrl-C from 1 producer, 1 s apart"

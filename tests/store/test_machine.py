@@ -145,6 +145,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(slot=slots, types=some_types, limit=st.integers(0, 4))
     def take(self, slot: Slot, types: list[str], limit: int) -> None:
+        known = {worker.session: worker for worker in self.model.sessions()}
+        bare = WorkerInfo(session=slot.session, host="h", pid=1, processes=1, types={})
+        self.say(
+            "attach", known.get(slot.session, bare), self.now
+        )  # a restarted manager serves no session yet
         self.leases += [taken.lease for taken in self.say("take", slot, types, limit, self.now, 60.0)]
         self.say("held", slot)
 

@@ -58,7 +58,7 @@ def rival(url: str) -> Iterator[PostgresTransaction]:
     entry = Entry(known, connection)
     try:
         connection.begin()
-        yield PostgresTransaction(connection, entry)
+        yield PostgresTransaction(connection, entry, manager=1)
         entry.write()
         connection.commit()
     finally:

@@ -74,9 +74,13 @@ def test_every_statement_is_good_sql(cluster: Cluster) -> None:
             db.execute(f"PREPARE {name} AS ".encode() + statement.text)
 
 
-#: What only one dialect has: how a batch is cut, how payloads, counts and numbers are kept.
+#: What only one dialect has: how a batch is cut, how payloads, counts and numbers are kept, and what several
+#: managers want.
 ONLY_SQLITE = {"heads", "heads_of_many", "add_input", "due", "timeouts", "set_counts"}
 ONLY_POSTGRES = {"add_counts", "fold_counts"}
+ONLY_POSTGRES |= {"take_past", "serves", "claim", "cancelling_here", "ended"}
+ONLY_POSTGRES |= {"live", "leave", "managers", "bury_managers", "adopt", "lead", "depose", "hint"}
+ONLY_POSTGRES |= {"sessions_version", "our_sessions", "all_sessions"}
 
 
 def test_the_dialects_have_the_same_names_in_the_same_order() -> None:
@@ -95,6 +99,8 @@ def test_the_dialects_have_the_same_tables_and_columns(cluster: Cluster) -> None
         postgres.setdefault(table, []).append(column)
     assert postgres.pop("migrations") == ["version", "name", "applied"]
     assert postgres.pop("count_deltas") == postgres["counts"]
+    assert "until" in postgres.pop("managers")
+    assert [postgres["sessions"].pop() for _ in range(2)] == ["version", "manager"]
     sqlite = {}
     with closing(sqlite3.connect(":memory:")) as db:
         for step in migrations("sqlite"):

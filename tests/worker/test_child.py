@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -135,3 +136,25 @@ def test_without_such_tasks_there_is_no_pause(manager: RunningManager, nursery: 
 
     nursery.work((), 100, run)
     assert (ran, nursery.pauses) == ([0, 1, 2, 3, 4], [])
+
+
+@pytest.mark.parametrize(
+    ("level", "told"), [(logging.DEBUG, ["well", "ValueError"]), (logging.INFO, ["ValueError"])]
+)
+def test_the_log_says_how_attempts_ended_and_not_what_they_carry(
+    manager: RunningManager, nursery: Nursery, caplog: pytest.LogCaptureFixture, level: int, told: list[str]
+) -> None:
+    client = manager.client()
+    client.add_many([new_task("mail", "to ana", id="good"), new_task("mail", "to bor", id="bad")])
+
+    def run(value: str) -> None:
+        if value == "to bor":
+            nursery.page.drain()
+            raise ValueError(value)
+
+    with caplog.at_level(level, logger="qm.worker.child"):
+        nursery.work((), 100, run)
+    said = [record.getMessage() for record in caplog.records if record.name == "qm.worker.child"]
+    assert len(said) == len(told) and all(word in line for word, line in zip(told, said, strict=True))
+    assert "qmclient show bad" in said[-1] and caplog.records[-1].levelno == logging.WARNING
+    assert not any("bor" in line for line in said)

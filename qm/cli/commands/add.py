@@ -94,7 +94,7 @@ def _add_file(name: str, client: Client, output: Output, quiet: bool) -> list[st
             if file.error is not None:
                 raise file.error
         except (QueueError, KeyboardInterrupt):
-            _say_how_far(file, added, name)
+            _say_how_far(file, added)
             raise
         finally:
             if not quiet:
@@ -102,9 +102,9 @@ def _add_file(name: str, client: Client, output: Output, quiet: bool) -> list[st
     return [task.id for task in file.made]
 
 
-def _say_how_far(file: TaskFile, added: int, name: str) -> None:
+def _say_how_far(file: TaskFile, added: int) -> None:
     if added:
-        say("qmclient", f"{_count(added)} added, up to line {file.made[added - 1].line} of {name}")
+        say("qmclient", f"{_count(added)} added, up to line {file.made[added - 1].line} of {file.name}")
     if len(file.made) > added:
         hint("some of the lines after it may have been added too; only lines with an id can be said again")
 

@@ -33,7 +33,7 @@ def _change(
     verb: Callable[[str], State | None], after: State | None, arguments: Arguments, output: Output
 ) -> int:
     """Changes the tasks of all ids, one by one: what cannot be changed does not keep the others from it."""
-    ids = list(dict.fromkeys([*arguments.texts("ID"), *arguments.texts("--id")]))
+    ids = arguments.ids()
     changed: list[dict[str, Any]] = []
     code: int = Exit.OK
     for id_ in ids:

@@ -18,8 +18,8 @@ _WORST_FIRST: Final = (Exit.NOT_FOUND, Exit.TASK_FAILED, Exit.FAILED, Exit.NOT_F
 
 
 def get(arguments: Arguments, client: Client, output: Output) -> int:
-    """Prints the tasks of all --id; waits for their ends as long as --wait says."""
-    return print_results(arguments.texts("--id"), arguments.seconds("--wait") or 0, client, output)
+    """Prints the tasks of all ids; waits for their ends as long as --wait says."""
+    return print_results(arguments.ids(), arguments.seconds("--wait") or 0, client, output)
 
 
 def print_results(ids: Sequence[str], wait: float, client: Client, output: Output) -> int:

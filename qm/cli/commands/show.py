@@ -30,7 +30,7 @@ _MIB: Final = 1 << 20
 
 def show(arguments: Arguments, client: Client, output: Output) -> int:
     """Prints the tasks of all ids with their attempts."""
-    ids = list(dict.fromkeys([*arguments.texts("ID"), *arguments.texts("--id")]))
+    ids = arguments.ids()
     code, records = Exit.OK, []
     for id_ in ids:
         try:

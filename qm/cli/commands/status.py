@@ -30,7 +30,10 @@ def status(arguments: Arguments, client: Client, output: Output) -> int:
     for line in _lines(now):
         print(printable(line))
     for name in now.unserved:
-        hint(f'tasks of type "{name}" wait and no worker serves it; start one with: qmworker --type {name}')
+        hint(
+            f'tasks of type "{name}" wait and no worker serves it; start one with: qmworker '
+            "(--load MODULE if it is yours)"
+        )
     return Exit.OK
 
 
@@ -49,6 +52,8 @@ def _lines(status: Status) -> Iterator[str]:
     if not status.workers:
         yield "Workers: none"
     yield f"Manager: {status.version}, store {status.store}"
+    if status.others:
+        yield f"Other managers of the store: {', '.join(status.others)}"
 
 
 def _counts(states: Mapping[State, int]) -> str:

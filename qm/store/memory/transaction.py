@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from qm.store.base import Sole
 from qm.store.memory.settling import Settling
 
 
-class MemoryTransaction(Settling):
+class MemoryTransaction(Settling, Sole):
     """See `qm.store.base.Transaction`. The store's lock is held as long as it is open."""
 
     @contextmanager

@@ -17,20 +17,26 @@ _Key = tuple[str, State]
 class Ledger:
     """Counts by type and state. Changed only under the writer's turn.
 
-    Several managers: what the others commit is seen by `read`; said once a second between two transactions,
-    it makes every count right within that second. Whoever does not hold the lock must not fold.
+    What other managers commit is seen by `read`: said once a second between two transactions, it makes every
+    count right within that second. Until then there are rumours of what waits.
     """
 
     def __init__(self) -> None:
         self._totals: dict[_Key, int] = {}
-        self._appended = _FOLD
+        #: Tasks that others say wait by now, by type, until the counts are read again.
+        self._rumours: dict[str, int] = {}
+        #: Rows of the differences in the database, as far as we know.
+        self._appended = 0
 
     def read(self, connection: Connection) -> None:
         """Takes the counts from the database. Said between transactions, so that none of ours is missing."""
-        self._totals = {(name, State(state)): tasks for name, state, tasks in connection.run("counts")}
+        self._rumours = {}  # before: one that comes meanwhile may tell of what we do not see yet
+        rows = connection.run("counts")
+        self._totals = {(name, State(state)): tasks for name, state, tasks, _ in rows}
+        self._appended = sum(parts for *_, parts in rows)  # and a few sums
 
     def fold(self, connection: Connection) -> None:
-        """Sums up the differences when there are many. Said between transactions."""
+        """Sums up the differences when there are many. Said between transactions, by the one that leads."""
         if self._appended >= _FOLD:
             connection.run("fold_counts")
             self._appended = 0
@@ -44,8 +50,13 @@ class Ledger:
         return found
 
     def waiting(self, types: Iterable[str]) -> int:
-        """How many tasks of these types wait, as last committed."""
-        return sum(self.total((name, State.WAITING)) for name in set(types))
+        """How many tasks of these types wait, as last committed, or as it is said."""
+        return sum(self.total((name, State.WAITING)) + self._rumours.get(name, 0) for name in set(types))
+
+    def believe(self, waiting: dict[str, int]) -> None:
+        """Another manager says that these many tasks more wait, by type."""
+        for name, tasks in waiting.items():
+            self._rumours[name] = self._rumours.get(name, 0) + tasks
 
     def total(self, key: _Key) -> int:
         """The count of one type and state as last committed."""
@@ -94,8 +105,7 @@ class Entry:
 
     def waiting(self, name: str) -> int:
         """How many tasks of a type wait, as this transaction sees it."""
-        key = (name, State.WAITING)
-        return self._ledger.total(key) + self._differences.get(key, 0)
+        return self._ledger.waiting([name]) + self._differences.get((name, State.WAITING), 0)
 
     def mark(self) -> dict[_Key, int]:
         """What was noted so far, to return to."""

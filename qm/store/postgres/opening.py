@@ -26,7 +26,7 @@ _SETTINGS: Final = {
     "client_min_messages": "warning",
     "statement_timeout": "60s",
     "lock_timeout": "10s",
-    "idle_in_transaction_session_timeout": "60s",
+    "idle_in_transaction_session_timeout": "10s",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",

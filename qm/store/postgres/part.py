@@ -16,6 +16,9 @@ class Part(SQLPart):
 
     connection: Connection
     entry: Entry
+    #: Which manager we are, and whether there are others.
+    manager: int
+    rivals: bool
 
     #: How many savepoints are open within one another, and whether a good one lies unreleased in there: that
     #: is said with the next, or not at all, since a commit releases them too.

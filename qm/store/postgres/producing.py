@@ -35,14 +35,11 @@ class Producing(Part, Changing):
     def _insert(self, tasks: dict[str, NewTask], now: float) -> dict[str, bytes | None]:
         """Stores those whose ids are new. Gives the digests of the others."""
         rows = [_row(task, now) for task in tasks.values()]
-        found: dict[str, bytes | None] = dict(self.connection.run_many("add", rows, (now,)))
-        for id_, digest in found.items():
-            if digest is None:
-                self.entry.move(tasks[id_].type, None, _state(tasks[id_]))
-        if len(found) < len(tasks):  # another manager added some meanwhile, and has committed
-            rest = tasks.keys() - found.keys()
-            found.update(self.connection.run_many("known", [(id_,) for id_ in rest]))
-        return found
+        created = {id_ for (id_,) in self.connection.run_many("add", rows, (now,))}
+        for id_ in created:
+            self.entry.move(tasks[id_].type, None, _state(tasks[id_]))
+        known = [(id_,) for id_ in tasks if id_ not in created]
+        return dict(self.connection.run_many("known", known))
 
 
 def _state(task: NewTask) -> State:

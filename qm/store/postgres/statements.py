@@ -92,6 +92,10 @@ def _text(value: str) -> bytes:
     return value.replace("\0", "\u2400").encode()
 
 
+def _flag(value: bool) -> bytes:
+    return b"\1" if value else b"\0"
+
+
 def _bytes(value: bytes) -> bytes:
     return value
 
@@ -143,6 +147,7 @@ _ENCODERS: Final[dict[str, Encoder]] = {
     "bigint": _scalar(20, _long),
     "float8": _scalar(701, _double),
     "bytea": _scalar(17, _bytes),
+    "boolean": _scalar(16, _flag),
     "text[]": _array(1009, 25, _text),
     "bigint[]": _array(1016, 20, _long),
     "float8[]": _array(1022, 701, _double),

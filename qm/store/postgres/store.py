@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Literal
 
-from qm.errors import Draining, NotCommitted, QueueError, StoreError
+from qm.errors import NotCommitted, QueueError, StoreError
 from qm.messages import ListQuery, PackedPage, Slot, WorkerInfo
 from qm.store.base import Alone, Held
 from qm.store.postgres.address import Address
 from qm.store.postgres.connection import Connection
 from qm.store.postgres.faults import useless
 from qm.store.postgres.ledger import Entry, Ledger
-from qm.store.postgres.link import Link, OnBroken
+from qm.store.postgres.line import Line
+from qm.store.postgres.link import Link
+from qm.store.postgres.presence import Presence
 from qm.store.postgres.readers import Readers
 from qm.store.postgres.reading import PostgresReader
 from qm.store.postgres.schema import migrate
 from qm.store.postgres.transaction import PostgresTransaction
+from qm.store.shared import Hints, Sight, Wants
 from qm.task import Lease, PackedAttempt, PackedTask, State
 
 Durability = Literal["full", "relaxed"]
 
 
 class PostgresStore(Alone):
-    """Tasks in a PostgreSQL database. One process manages it; its threads share one writing connection and
-    take
-    turns, while reads go by connections of their own and wait for nobody.
+    """Tasks in a PostgreSQL database, as one of its managers has them. The threads of a manager share one
+    writing connection and take turns, while reads go by connections of their own and wait for nobody.
     """
 
     kind: str = "postgresql"
 
-    def __init__(self, address: Address, link: Link) -> None:
+    def __init__(self, address: Address, link: Link, line: Line, manager: int) -> None:
         self.address = address
         self._link = link
+        self._line = line
+        self._manager = manager
         self._turn = threading.Lock()
         self._ledger = Ledger()
         self._read_by: Connection | None = None
+        self._presence = Presence(manager, line)
         self._closed = False
         self._readers = Readers(address)
         self._reader = PostgresReader(self._readers, self._ledger.counts)
@@ -47,30 +54,57 @@ class PostgresStore(Alone):
         """Opens the store in the database at `url`, and makes its tables where they are not there.
 
         `durability` "full": what is acknowledged survives a power cut. "relaxed": a power cut of the server
-        may undo the last moments. Raises `BadRequest` for a URL that cannot be read, `StoreBusy` where
-        another manager has the database, `StoreTooNew`, `StoreForeign`, and `StoreError` where it cannot be
-        used.
+        may undo the last moments. Raises `BadRequest` for a URL that cannot be read, `StoreTooNew`,
+        `StoreForeign`, and `StoreError` where it cannot be used.
         """
         address = Address(url)
-        link = Link(address, relaxed=durability == "relaxed")
-        try:
+        manager = secrets.randbits(63)
+        with ExitStack() as steps:
+            link = Link(address, relaxed=durability == "relaxed")
+            steps.callback(link.close)
             migrate(link.take().db, address)
-            store = cls(address, link)
-        except BaseException:
-            link.close()
-            raise
-        link.start()
-        try:
-            with store.begin(sync=False):  # reads the counts
-                pass
-        except BaseException:
-            store.close()
-            raise
+            line = Line(address, manager)
+            steps.callback(line.close)
+            store = cls(address, link, line, manager)
+            steps.callback(store._readers.close)
+            with store.begin(sync=False) as tx:  # reads the counts
+                store._presence.live(tx.connection, Wants(False, False), 0)
+            line.announce()
+            steps.pop_all()
         return store
 
-    def listen(self, on_broken: OnBroken) -> None:
-        """Has `on_broken` told when the store is lost to another manager."""
-        self._link.listen(on_broken)
+    @property
+    def shared(self) -> PostgresStore:
+        return self
+
+    @property
+    def leads(self) -> bool:
+        return self._line.leads
+
+    def listen_to(self, hear: Callable[[Hints], None]) -> None:
+        def hear_and_believe(hints: Hints) -> None:
+            self._ledger.believe(hints.waiting)
+            hear(hints)
+
+        self._line.listen_to(hear_and_believe)
+
+    def tell(self, hints: Hints) -> None:
+        self._line.tell(hints)
+
+    def want(self, wants: Wants) -> None:
+        self._line.want(wants)
+
+    def look(self, wants: Wants, ended: int, see: Callable[[Sight], None]) -> None:
+        with self._turn:
+            self._read_by = None  # the counts are read anew
+        with self.begin(sync=False) as tx:
+            sight = self._presence.look(tx.connection, wants, ended)
+            see(sight)
+        self._presence.seen()
+
+    def ended(self, ids: Sequence[str]) -> Sequence[str]:
+        self._check_open()
+        return [id_ for (id_,) in self._readers.run("ended", (ids,))]
 
     def begin(self, *, sync: bool = True) -> _Turn:
         return _Turn(self, sync)
@@ -122,6 +156,10 @@ class PostgresStore(Alone):
             if self._closed:
                 return
             self._closed = True
+            with suppress(QueueError):  # then others find it out
+                self._link.take().run("leave", (self._manager,))
+            self._line.announce()
+            self._line.close()
             self._link.close()
         self._readers.close()
 
@@ -132,12 +170,14 @@ class PostgresStore(Alone):
             if connection is not self._read_by:
                 self._ledger.read(connection)
                 self._read_by = connection
-            self._ledger.fold(connection)
+            if self._line.leads:
+                self._ledger.fold(connection)
             connection.begin(*(() if sync else ("SET LOCAL synchronous_commit = off",)))
         except QueueError as error:
             self._judge(connection, error)
             raise
-        return PostgresTransaction(connection, Entry(self._ledger, connection))
+        entry = Entry(self._ledger, connection)
+        return PostgresTransaction(connection, entry, self._manager, self._line.has_others)
 
     def _end(self, tx: PostgresTransaction, error: BaseException | None) -> None:
         """Commits, or rolls back. Raises `NotCommitted`, and then it is rolled back or its end is unknown."""
@@ -155,7 +195,7 @@ class PostgresStore(Alone):
             tx.entry.apply()
 
     def _commit(self, tx: PostgresTransaction) -> None:
-        if not tx.connection.good or not self._link.holds(tx.connection):
+        if not tx.connection.good:
             raise NotCommitted("the store could not commit: the transaction was undone", hint="try again")
         try:
             tx.entry.write()
@@ -171,14 +211,12 @@ class PostgresStore(Alone):
 
     def _judge(self, connection: Connection, error: BaseException | None) -> None:
         """Has a connection replaced that is of no use any more."""
-        if useless(connection.db, error) or not self._link.holds(connection):
+        if useless(connection.db, error):
             self._link.drop(connection)
 
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError("the store is closed")
-        if self._link.over is not None:
-            raise Draining(f"the manager is stopping: {self._link.over}", hint="try again when it is back")
 
     def _check_there(self) -> None:
         """As `_check_open`, and with no wait for a pool that waits for a server that is away."""

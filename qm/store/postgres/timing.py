@@ -11,9 +11,6 @@ from qm.task import State
 class Timing(Producing):
     """See `qm.store.base.Verbs`."""
 
-    # Several managers: `now` is the manager's clock here as everywhere. Where the verbs of several meet (what
-    # is due, when a session ends), it must become the database's: clock_timestamp(), said by `now = None`.
-
     def promote(self, now: float, limit: int) -> dict[str, int]:
         promoted = Counter(name for (name,) in self.connection.run("promote", (now, max(limit, 0))))
         for name, tasks in promoted.items():

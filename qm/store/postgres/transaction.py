@@ -18,9 +18,11 @@ class PostgresTransaction(Working, Settling, Timing, PostgresReader):
     connection: Connection
     entry: Entry
 
-    def __init__(self, connection: Connection, entry: Entry) -> None:
+    def __init__(self, connection: Connection, entry: Entry, manager: int, rivals: bool = True) -> None:
         PostgresReader.__init__(self, connection, entry.counts)
         self.entry = entry
+        self.manager = manager
+        self.rivals = rivals
 
     def waiting(self, types: Sequence[str]) -> int:
         return sum(self.entry.waiting(name) for name in set(types))

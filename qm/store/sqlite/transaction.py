@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qm.messages import AddStatus, NewTask
+from qm.store.base import Sole
 from qm.store.sql.settling import Settling
 from qm.store.sqlite.connection import Connection
 from qm.store.sqlite.ledger import Entry
@@ -14,7 +15,7 @@ from qm.store.sqlite.timing import Timing
 from qm.store.sqlite.working import Working
 
 
-class SQLiteTransaction(Working, Settling, Timing, SQLiteReader):
+class SQLiteTransaction(Working, Settling, Timing, SQLiteReader, Sole):
     """See `qm.store.base.Transaction`."""
 
     connection: Connection

@@ -21,6 +21,7 @@ from qm.testing.contract.samples import (
     add,
     added_and_taken,
     again,
+    attached,
     counts,
     ended,
     fail,
@@ -125,6 +126,7 @@ class Listing(ContractBase):
         for type_ in ("mail", "sms"):
             add(verbs, *(new(f"{type_}-{i}", type_) for i in range(3)))
             add(verbs, new(f"{type_}-later", type_, delay=5.0))
+            attached(verbs)
             lease = verbs.take(*_all_of(type_))[0].lease
             verbs.finish(finish(lease), NOW, DAY)
         assert walk(verbs, *State, limit=2, type_="sms") == ["sms-later", "sms-1", "sms-2", "sms-0"]

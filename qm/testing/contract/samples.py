@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from qm.messages import Fail, Finish, ListQuery, NewTask, Retry, Slot, Taken, TypeOptions, WorkerInfo
 from qm.policy.decision import Again, Back, Bury, Decision
 from qm.store.base import Reader, Recovery
@@ -55,8 +57,16 @@ def add(verbs: Desk, *tasks: NewTask | str, now: float = NOW) -> None:
 
 
 def take(verbs: Desk, limit: int = 1, *, slot: Slot = SLOT, now: float = NOW) -> Sequence[Taken]:
-    """Takes tasks of the types of the samples."""
+    """Takes tasks of the types of the samples, under a session that is attached."""
+    attached(verbs, slot, now)
     return verbs.take(slot, ["mail", "sms"], limit, now, HOUR)
+
+
+def attached(verbs: Desk, slot: Slot = SLOT, now: float = NOW) -> None:
+    """Attaches the slot's session, as its pool does before it takes; once more changes nothing."""
+    plain = replace(WORKER, session=slot.session, types={})
+    known = {worker.session: worker for worker in verbs.sessions()}
+    verbs.attach(known.get(slot.session, plain), now)
 
 
 def take_one(verbs: Desk, *, slot: Slot = SLOT, now: float = NOW) -> Lease:

@@ -23,6 +23,7 @@ from qm.testing.contract.samples import (
     WORKER,
     add,
     again,
+    attached,
     counts,
     ended,
     fail,
@@ -219,6 +220,7 @@ class Sharing(ContractBase):
     def test_transactions_of_many_threads_lose_nothing(self, store: Store) -> None:
         tasks, workers = 120, 4
         add(store, *(f"t{i}" for i in range(tasks)))
+        attached(store)
 
         def work(index: int) -> list[str]:
             done = []

@@ -23,6 +23,7 @@ from qm.testing.contract.samples import (
     add,
     added_and_taken,
     again,
+    attached,
     counts,
     fail,
     finish,
@@ -44,6 +45,7 @@ class Taking(ContractBase):
 
     def test_a_taken_task_runs_under_a_lease(self, verbs: Desk) -> None:
         add(verbs, new("a", input_=b"in", priority=3))
+        attached(verbs)
         (taken,) = verbs.take(SLOT, ["mail"], 1, NOW + 1, HOUR)
         assert (taken.id, taken.lease.attempt, taken.type, taken.input) == ("a", 1, "mail", b"in")
         assert (taken.failures, taken.timeout, taken.added, taken.priority) == (0, HOUR, NOW, 3)
@@ -81,6 +83,7 @@ class Taking(ContractBase):
 
     def test_only_the_types_asked_for_are_taken(self, verbs: Desk) -> None:
         add(verbs, "a", new("b", "sms"))
+        attached(verbs)
         assert [taken.id for taken in verbs.take(SLOT, ["sms", "fax", "sms"], 9, NOW, HOUR)] == ["b"]
         assert verbs.take(SLOT, ["fax"], 9, NOW, HOUR) == []
         assert verbs.take(SLOT, [], 9, NOW, HOUR) == []
@@ -127,12 +130,6 @@ class Taking(ContractBase):
         verbs.finish(finish(lease), NOW, DAY)
         verbs.detach(WORKER.session)
         assert get(verbs, "a").worker == "alpha:4711"
-
-    def test_a_session_that_never_attached_has_no_name(self, verbs: Desk) -> None:
-        verbs.attach(WORKER, NOW)
-        add(verbs, "a")
-        take(verbs, slot=OTHER_SLOT)
-        assert get(verbs, "a").worker is None
 
 
 class Progressing(ContractBase):

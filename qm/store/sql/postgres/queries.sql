@@ -10,37 +10,40 @@ UNION ALL
 SELECT tombstones.id, tombstones.digest FROM given JOIN tombstones ON tombstones.id = given.id
 
 -- add --
--- Gives the ids that are new, without a digest, and those that were known. Where another manager is first with
--- one meanwhile, its row stays and it is neither.
+-- Gives the ids that are new; of the others the rows stay, whoever added them meanwhile.
 WITH given AS MATERIALIZED (
     SELECT nextval('numbers') AS n, g.* FROM unnest(
         $1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::float8[], $7::bigint[], $8::float8[],
         $9::float8[], $10::bigint[], $11::bytea[], $12::bytea[]
     ) AS g (id, type, state, priority, digest, due, attempts, timeout, keep, input_size, near, far)
 ),
-known AS MATERIALIZED (
-    SELECT tasks.id, tasks.digest FROM given JOIN tasks ON tasks.id = given.id
-    UNION ALL
-    SELECT tombstones.id, tombstones.digest FROM given JOIN tombstones ON tombstones.id = given.id
-),
+gone AS MATERIALIZED (SELECT tombstones.id FROM given JOIN tombstones ON tombstones.id = given.id),
 created AS (
     INSERT INTO tasks (n, id, type, state, priority, seq, digest, added, due, attempts, timeout, keep,
                        input_size, input)
     SELECT n, id, type, state, priority, n, digest, $13::float8, due, attempts, timeout, keep, input_size, near
-    FROM given WHERE id NOT IN (SELECT id FROM known)
+    FROM given WHERE id NOT IN (SELECT id FROM gone)
     ON CONFLICT (id) DO NOTHING
     RETURNING n, id
 ),
 add_input AS (
     INSERT INTO inputs (n, data)
-    SELECT n, far FROM given WHERE far IS NOT NULL AND n IN (SELECT n FROM created)
+    -- IS TRUE keeps the planner from making it a join, which it would do row by row
+    SELECT n, far FROM given WHERE far IS NOT NULL AND (n IN (SELECT n FROM created)) IS TRUE
 )
-SELECT id, NULL::bytea FROM created UNION ALL SELECT id, digest FROM known
+SELECT id FROM created
 
 -- take --
 -- The heads of each type's line, unlocked and walked only as far as the limit reaches; of them the first that
 -- fit; of those the ones that nobody else has, locked and looked at again. A dead worker's task comes alone.
-WITH heads AS MATERIALIZED (
+-- Only for a session that we serve, which stays ours until the commit: no row, not even an empty one, says that
+-- it is not.
+WITH owner AS MATERIALIZED (
+    SELECT host || ':' || pid AS worker FROM sessions
+    WHERE session = $5::text AND manager = $10::bigint
+    FOR SHARE
+),
+heads AS MATERIALIZED (
     SELECT head.n, head.priority, head.seq, head.input_size, head.deaths
     FROM unnest($1::text[]) AS given (type)
     CROSS JOIN LATERAL (
@@ -69,16 +72,53 @@ locked AS MATERIALIZED (
 taken AS (
     UPDATE tasks SET
         state = 'running', attempt = tasks.attempt + 1, lease = ($2::bigint[])[locked.place],
-        session = $5::text, slot = $6::bigint, incarnation = $7::bigint,
-        worker = (SELECT host || ':' || pid FROM sessions WHERE sessions.session = $5),
+        session = $5, slot = $6::bigint, incarnation = $7::bigint, worker = owner.worker,
         started = $8::float8, progress = NULL, note = NULL
-    FROM locked
+    FROM locked, owner
     WHERE tasks.n = locked.n
     RETURNING tasks.*
 )
 SELECT t.id, t.attempt, t.lease, t.type, coalesce(t.input, (SELECT data FROM inputs WHERE inputs.n = t.n)),
        t.failures, coalesce(t.timeout, types.timeout, $9::float8), t.added, t.priority
-FROM taken AS t LEFT JOIN types ON types.type = t.type
+FROM owner LEFT JOIN taken AS t ON true LEFT JOIN types ON types.type = t.type
+ORDER BY t.priority DESC, t.seq
+
+-- take_past --
+-- As take, for one type and past what other managers have locked: where the heads are theirs, others may wait
+-- behind them. Here all that may be taken is locked while it is looked at.
+WITH owner AS MATERIALIZED (
+    SELECT host || ':' || pid AS worker FROM sessions
+    WHERE session = $5::text AND manager = $10::bigint
+    FOR SHARE
+),
+heads AS MATERIALIZED (
+    SELECT t.n, t.priority, t.seq, t.input_size, t.crashes + t.lost AS deaths FROM tasks AS t
+    WHERE t.state = 'waiting' AND t.type = $1::text
+    ORDER BY t.priority DESC, t.seq
+    LIMIT $3::bigint
+    FOR UPDATE SKIP LOCKED
+),
+chosen AS MATERIALIZED (
+    SELECT n, place::int FROM (
+        SELECT n, row_number() OVER line AS place, sum(input_size::int) OVER line AS size,
+               max(deaths) OVER line AS deaths
+        FROM heads
+        WINDOW line AS (ORDER BY priority DESC, seq ROWS UNBOUNDED PRECEDING)
+    ) AS measured
+    WHERE place = 1 OR (deaths = 0 AND size <= $4::bigint)
+),
+taken AS (
+    UPDATE tasks SET
+        state = 'running', attempt = tasks.attempt + 1, lease = ($2::bigint[])[chosen.place],
+        session = $5, slot = $6::bigint, incarnation = $7::bigint, worker = owner.worker,
+        started = $8::float8, progress = NULL, note = NULL
+    FROM chosen, owner
+    WHERE tasks.n = chosen.n
+    RETURNING tasks.*
+)
+SELECT t.id, t.attempt, t.lease, t.type, coalesce(t.input, (SELECT data FROM inputs WHERE inputs.n = t.n)),
+       t.failures, coalesce(t.timeout, types.timeout, $9::float8), t.added, t.priority
+FROM owner LEFT JOIN taken AS t ON true LEFT JOIN types ON types.type = t.type
 ORDER BY t.priority DESC, t.seq
 
 -- finish --
@@ -252,10 +292,11 @@ SELECT count(*) FROM gone
 SELECT min(expires) FROM tasks WHERE expires IS NOT NULL
 
 -- attach --
-INSERT INTO sessions (session, host, pid, processes, types, attached)
-VALUES ($1::text, $2::text, $3::bigint, $4::bigint, $5::bytea, $6::float8)
+INSERT INTO sessions (session, host, pid, processes, types, attached, manager)
+VALUES ($1::text, $2::text, $3::bigint, $4::bigint, $5::bytea, $6::float8, $7::bigint)
 ON CONFLICT (session) DO UPDATE SET
-    host = excluded.host, pid = excluded.pid, processes = excluded.processes, types = excluded.types
+    host = excluded.host, pid = excluded.pid, processes = excluded.processes, types = excluded.types,
+    manager = excluded.manager, version = nextval('numbers')
 
 -- attach_types --
 INSERT INTO types (type, attempts, timeout, keep)
@@ -265,6 +306,14 @@ ON CONFLICT (type) DO UPDATE SET
 
 -- holds_any --
 SELECT EXISTS (SELECT 1 FROM tasks WHERE state = 'running' AND session = $1::text)
+
+-- serves --
+-- Locked, so that it stays so until the commit.
+SELECT 1 FROM sessions WHERE session = $1::text AND manager = $2::bigint FOR UPDATE
+
+-- claim --
+UPDATE sessions SET manager = $2::bigint, version = nextval('numbers') WHERE session = $1::text
+RETURNING 1
 
 -- detach --
 DELETE FROM sessions WHERE session = $1::text
@@ -295,6 +344,11 @@ WITH given (id) AS (SELECT * FROM unnest($1::text[]))
 SELECT t.session, t.id, t.attempt, t.lease
 FROM given JOIN tasks AS t ON t.id = given.id
 WHERE t.state = 'running' AND t.cancelling IS NOT NULL
+
+-- cancelling_here --
+SELECT t.session, t.id, t.attempt, t.lease
+FROM sessions AS s JOIN tasks AS t ON t.session = s.session
+WHERE s.manager = $1::bigint AND t.state = 'running' AND t.cancelling IS NOT NULL
 
 -- attempts --
 -- As many as the bytes allow, and at least one; measured before any is read.
@@ -401,7 +455,7 @@ CROSS JOIN LATERAL (
 ORDER BY part.ended DESC, part.n DESC LIMIT $7
 
 -- counts --
-SELECT type, state, sum(tasks)::bigint FROM (
+SELECT type, state, sum(tasks)::bigint, count(*) FROM (
     SELECT type, state, tasks FROM counts UNION ALL SELECT type, state, tasks FROM count_deltas
 ) AS parts
 GROUP BY type, state
@@ -424,3 +478,66 @@ WHERE NOT EXISTS (SELECT 1 FROM counts WHERE counts.type = sums.type AND counts.
 
 -- reserve_numbers --
 SELECT nextval('numbers') FROM generate_series(1, $1::bigint)
+
+-- ended --
+-- Those of the ids whose tasks have ended, or are gone.
+WITH given (id) AS (SELECT * FROM unnest($1::text[]))
+SELECT given.id FROM given
+WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.id = given.id AND tasks.ended IS NULL)
+
+-- live --
+-- A manager says that it is there, for so many seconds, and learns what time it is here.
+INSERT INTO managers (manager, name, backend, until, hungry, watching, ended)
+VALUES ($1::bigint, $2::text, $3::bigint, extract(epoch FROM clock_timestamp())::float8 + $4::float8,
+        $5::boolean, $6::boolean, $7::bigint)
+ON CONFLICT (manager) DO UPDATE SET
+    backend = excluded.backend, until = excluded.until, hungry = excluded.hungry, watching = excluded.watching,
+    ended = excluded.ended
+RETURNING extract(epoch FROM clock_timestamp())::float8
+
+-- leave --
+DELETE FROM managers WHERE manager = $1::bigint
+
+-- managers --
+SELECT manager, name, ended, hungry, watching FROM managers
+WHERE until > extract(epoch FROM clock_timestamp())
+ORDER BY name
+
+-- bury_managers --
+-- Those that have said nothing for so long, and those whose connection is gone and that have missed a few of
+-- their seconds: killed ones, whose connections the server ends at once.
+DELETE FROM managers
+WHERE until <= extract(epoch FROM clock_timestamp())
+   OR (until <= extract(epoch FROM clock_timestamp()) + $1::float8
+       AND NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = managers.backend))
+
+-- adopt --
+-- The sessions that no manager serves are ours.
+UPDATE sessions SET manager = $1::bigint, version = nextval('numbers')
+WHERE NOT EXISTS (SELECT 1 FROM managers WHERE managers.manager = sessions.manager)
+
+-- sessions_version --
+SELECT count(*), coalesce(max(version), 0) FROM sessions
+
+-- our_sessions --
+SELECT session FROM sessions WHERE manager = $1::bigint
+
+-- all_sessions --
+SELECT session, host, pid, processes, types, attached, manager IS NOT DISTINCT FROM $1::bigint FROM sessions
+ORDER BY session
+
+-- lead --
+-- A lock of the session's: gone with the connection. The key is "qmanager" in ASCII.
+SELECT pg_try_advisory_lock(x'716d616e61676572'::bigint)
+
+-- depose --
+-- Ends the connection that keeps a leader which has said nothing for long, stopped or cut off, in the lead.
+SELECT pg_terminate_backend(l.pid)
+FROM managers AS m JOIN pg_locks AS l ON l.pid = m.backend
+WHERE m.until <= extract(epoch FROM clock_timestamp())
+  AND l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND l.classid::bigint << 32 | l.objid::bigint = x'716d616e61676572'::bigint
+
+-- hint --
+SELECT pg_notify('qmanager', given.hint) FROM unnest($1::text[]) AS given (hint)
