@@ -66,7 +66,7 @@ def _whole(keys: tuple[str, ...]) -> float:
     with running_manager() as manager:
         client, slot = manager.client(payload_keys=keys), Slot(new_id(), 0, 0)
         options = {"mail": TypeOptions()}
-        client.attach(WorkerInfo(session=slot.session, host="", pid=1, processes=1, types=options))
+        client.attach(WorkerInfo(session=slot.session, host="bench", pid=1, processes=1, types=options))
 
         def run() -> None:
             ids = client.add_many([new_task("mail", value) for _ in range(_TASKS)])

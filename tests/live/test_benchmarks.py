@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import resource
 
 import pytest
 
+from benchmarks import page, sealing
 from benchmarks.crowd import crowd
 from benchmarks.waiting import half
+from qm.sealing import new_key
 from tests.wants import want
 
 pytestmark = pytest.mark.live
@@ -17,6 +20,20 @@ def test_idle_workers_stand_beside_a_round_trip() -> None:
     found = crowd("memory", workers=20)
     assert set(found) == {"crowd_p50", "crowd_p99", "crowd_memory"}
     assert all(value > 0 for value in found.values())
+
+
+def test_page_and_sealing_are_measured_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Smaller than by themselves, but all of it."""
+    monkeypatch.setattr("benchmarks.sealing._ROUNDS", 1)
+    assert sealing._whole(()) > 0
+    assert sealing._whole((new_key(),)) > 0
+    with page.page(200, 2) as address:
+        connection = http.client.HTTPConnection(*address, timeout=30)
+        for path, accept in page._REQUESTS:
+            connection.request("GET", path, headers={"Accept": accept})
+            answer = connection.getresponse()
+            assert (answer.status, answer.read() != b"") == (200, True), path
+        connection.close()
 
 
 def test_half_of_what_is_sustained_is_added_meanwhile() -> None:
