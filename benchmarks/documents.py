@@ -1,8 +1,9 @@
 """Writes what was measured into the documents: python -m benchmarks.documents
 
 docs/measured/ has the reports as --json wrote them: qmanager.json, peers.json, backlog.json, anatomy.json,
-recovery.json, connections.json. From them come the tables of docs/performance.md, docs/performance-peers.md,
-docs/guarantees.md and docs/limits.md, README's few lines and its chart. Where a report is missing, what would
+recovery.json, connections.json, postgres.json. From them come the tables of docs/performance.md,
+docs/performance-peers.md, docs/guarantees.md, docs/limits.md and docs/postgresql.md, README's few lines and its
+chart. Where a report is missing, what would
 be written from it stays as it is.
 """
 
@@ -32,6 +33,7 @@ _PLACES: Final[tuple[tuple[str, str, str | None, Callable[[Path], str]], ...]] =
     ("anatomy", "docs/performance.md", "anatomy", lambda path: AnatomyReport.load(path).markdown()),
     ("recovery", "docs/guarantees.md", "recovery", lambda path: RecoveryReport.load(path).markdown()),
     ("connections", "docs/limits.md", "connections", lambda path: ConnectionsReport.load(path).markdown()),
+    ("postgres", "docs/postgresql.md", "figures", lambda path: markdown(Report.load(path))),
     ("peers", "docs/performance-peers.md", "figures", lambda path: markdown(Report.load(path))),
     ("peers", "README.md", "speed", lambda path: speed(Report.load(path))),
     ("peers", "docs/speed.svg", None, lambda path: chart(Report.load(path))),
