@@ -158,7 +158,11 @@ def _listen_at(places: list[tuple[int, tuple[Any, ...]]], port: int) -> list[soc
 def connect(address: Address, timeout: float, brisk: bool = False) -> socket.socket:
     """A connected, tuned socket. Raises OSError."""
     sock = socket.create_connection(address, timeout=timeout)
-    tune(sock, brisk)
+    try:
+        tune(sock, brisk)
+    except BaseException:  # it was reset at once
+        sock.close()
+        raise
     return sock
 
 

@@ -39,16 +39,14 @@ class Courier(threading.Thread):
 
     def _deliver(self, report: Callable[[], object]) -> None:
         while not self._gave_up.is_set():
+            # read before: who is told to finish while a report fails tries once more at once, too
+            finishing = self._finishing.is_set()
             try:
                 report()
                 return
             except QueueError as error:
-                if self._finishing.is_set() and isinstance(error, pauses.LASTING):
+                if finishing and isinstance(error, pauses.LASTING):
                     _log.error("a report could not be delivered: %s", error)
                     return
                 _log.warning("a report could not be delivered, trying again: %s", error)
-                self._pause(pauses.after(error))
-
-    def _pause(self, seconds: float) -> None:
-        """Who is told to finish tries once more at once."""
-        (self._gave_up if self._finishing.is_set() else self._finishing).wait(seconds)
+                (self._gave_up if finishing else self._finishing).wait(pauses.after(error))

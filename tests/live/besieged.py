@@ -40,8 +40,12 @@ class Besieged:
     def known(self) -> Connection:
         """One that has proved its key, and has been answered."""
         connection = dial(self.address, self.key)
-        connection.send_frame(envelope(Request(0, "queue", "status", encode([]))), 10)
-        connection.recv_frame(10)
+        try:
+            connection.send_frame(envelope(Request(0, "queue", "status", encode([]))), 10)
+            connection.recv_frame(10)
+        except BaseException:  # there was no memory for its call
+            connection.close()
+            raise
         return connection
 
     def serves(self) -> float:
