@@ -2,9 +2,8 @@
 
 docs/measured/ has the reports as --json wrote them: qmanager.json, peers.json, backlog.json, anatomy.json,
 recovery.json, connections.json, postgres.json. From them come the tables of docs/performance.md,
-docs/performance-peers.md, docs/guarantees.md, docs/limits.md and docs/postgresql.md, README's few lines and its
-chart. Where a report is missing, what would
-be written from it stays as it is.
+docs/performance-peers.md, docs/guarantees.md, docs/limits.md and docs/postgresql.md, README's few lines and
+its chart. Where a report is missing, what would be written from it stays as it is.
 """
 
 from __future__ import annotations
