@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,29 +44,35 @@ def run(home: Path, *words: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def test_a_server_that_crashes_under_load_costs_time_and_no_task(cluster: Cluster, tmp_path: Path) -> None:
-    ready = tmp_path / "ready"
-    with cluster.database() as url:
-        words = ("--store", url, "--rpc", "127.0.0.1:0", "--http", "off", "--ready-file", str(ready))
-        manager = start("qmanager", tmp_path, *words)
-        try:
-            while not ready.exists():
-                assert manager.poll() is None, manager.communicate()[0]
-                time.sleep(0.05)
-            rpc = ready.read_text().split()[1]
-            load = ("--count", "1500", "--delay", "0", "--encoder-cost", "4", "--audit", "--rpc", rpc)
-            simulator = start("qmsimulator", tmp_path, *load)
-            for _ in range(2):
-                time.sleep(1)
-                cluster.stop()
-                cluster.start()
-            said = simulator.communicate(timeout=100)[0]
-            assert simulator.returncode == 0, said
-            assert "audit: sent 1500, done 1500, lost 0, finished twice 0" in said
-        finally:
-            manager.terminate()
-            said = manager.communicate(timeout=30)[0]
+@contextmanager
+def served(url: str, home: Path, http: str = "off") -> Iterator[dict[str, str]]:
+    """A manager over the database at `url`: where it serves rpc and http. It must end well and in order."""
+    ready = home / "ready"
+    words = ("--store", url, "--rpc", "127.0.0.1:0", "--http", http, "--ready-file", str(ready))
+    manager = start("qmanager", home, *words)
+    try:
+        while not ready.exists():
+            assert manager.poll() is None, manager.communicate()[0]
+            time.sleep(0.05)
+        yield dict(line.split() for line in ready.read_text().splitlines())
+    finally:
+        manager.terminate()
+        said = manager.communicate(timeout=30)[0]
     assert manager.returncode == 0, said
+    assert "Traceback" not in said
+
+
+def test_a_server_that_crashes_under_load_costs_time_and_no_task(cluster: Cluster, tmp_path: Path) -> None:
+    with cluster.database() as url, served(url, tmp_path) as places:
+        load = ("--count", "1500", "--delay", "0", "--encoder-cost", "4", "--audit", "--rpc", places["rpc"])
+        simulator = start("qmsimulator", tmp_path, *load)
+        for _ in range(2):
+            time.sleep(1)
+            cluster.stop()
+            cluster.start()
+        said = simulator.communicate(timeout=100)[0]
+    assert simulator.returncode == 0, said
+    assert "audit: sent 1500, done 1500, lost 0, finished twice 0" in said
 
 
 def crash_command(cluster: Cluster) -> str:
@@ -100,25 +107,13 @@ def test_three_managers_of_one_database_lose_nothing_whatever_is_killed(
 
 
 def test_readiness_falls_with_the_database_and_returns(cluster: Cluster, tmp_path: Path) -> None:
-    ready = tmp_path / "ready"
-    with cluster.database() as url:
-        words = ("--store", url, "--rpc", "127.0.0.1:0", "--http", "127.0.0.1:0", "--ready-file", str(ready))
-        manager = start("qmanager", tmp_path, *words)
-        try:
-            while not ready.exists():
-                assert manager.poll() is None, manager.communicate()[0]
-                time.sleep(0.05)
-            page = f"http://{ready.read_text().split()[3]}/readyz"
-            _wait_for(page, 200)
-            cluster.stop()
-            _wait_for(page, 503)
-            cluster.start()
-            _wait_for(page, 200)
-        finally:
-            manager.terminate()
-            said = manager.communicate(timeout=30)[0]
-    assert manager.returncode == 0, said
-    assert "Traceback" not in said
+    with cluster.database() as url, served(url, tmp_path, "127.0.0.1:0") as places:
+        page = f"http://{places['http']}/readyz"
+        _wait_for(page, 200)
+        cluster.stop()
+        _wait_for(page, 503)
+        cluster.start()
+        _wait_for(page, 200)
 
 
 def _wait_for(page: str, code: int) -> None:
