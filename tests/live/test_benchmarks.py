@@ -39,8 +39,8 @@ def test_page_and_sealing_are_measured_whole(monkeypatch: pytest.MonkeyPatch) ->
 def test_half_of_what_is_sustained_is_added_meanwhile() -> None:
     found = half("memory")
     assert set(found) == {"half_p50", "half_p95", "half_p99", "half_load"}
-    # over a third of a second: what is added in bulk may fall beside it
-    assert found["half_load"] >= 0
+    # not half_load: it is measured over a third of a second, and what is added in bulk may fall beside that
+    assert 0 < found["half_p50"] <= found["half_p99"]
 
 
 def test_a_machine_that_forbids_so_many_connections_is_told_of() -> None:
