@@ -1,9 +1,11 @@
-"""What holds for every test: no settings from outside, and how hypothesis searches."""
+"""What holds for every test: no settings from outside, how hypothesis searches, what is told of a test."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -25,3 +27,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(LIVE):
             item.add_marker("live")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Lone surrogates that a test logged or compared are escaped: pytest-xdist sends a report as UTF-8, and
+    one that it cannot send, even of a test that passed, ends the whole run."""
+    return _sendable((yield))
+
+
+def _sendable(part: Any) -> Any:
+    if isinstance(part, str):
+        return part.encode("utf-8", "backslashreplace").decode()
+    if isinstance(part, dict):
+        return {_sendable(key): _sendable(value) for key, value in part.items()}
+    if isinstance(part, (list, tuple)):
+        return type(part)(_sendable(item) for item in part)
+    return part
