@@ -78,7 +78,8 @@ def introduce(
 ) -> None:
     """The client's side; `name` is the manager in errors, `certificate` the hash of its, over TLS.
 
-    Raises `AuthFailed`, TimeoutError, OSError.
+    Raises `AuthFailed`, TimeoutError, OSError; and EOFError where the connection ends after our proof: then
+    our key is another, or the manager was killed just now.
     """
     deadline = deadline or handshake_deadline()
     send: Callable[[bytes], None] = connection.send_frame
@@ -89,11 +90,6 @@ def introduce(
         server, ours = _challenge(connection, _left(deadline)), os.urandom(_NONCE)
         send(ours + _prove(key, b"client", server, ours, certificate))
         proof = bytes(connection.recv_frame(_left(deadline), limit=_PROOF))
-    except EOFError:
-        raise AuthFailed(
-            f"the manager at {name} refused the authkey",
-            hint="use that manager's key (--authkey-file)",
-        ) from None
     except SpeaksTLS:
         raise AuthFailed(
             f"the manager at {name} speaks TLS",

@@ -10,10 +10,11 @@ import itertools
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
-from qm.errors import QueueError, TimedOut, Unreachable, by_code
+from qm.errors import AuthFailed, QueueError, TimedOut, Unreachable, by_code
 from qm.wire.address import Address, connect
 from qm.wire.auth import HANDSHAKE_DEADLINE, handshake_deadline, introduce
 from qm.wire.codec import Reply, Request, decode_error, envelope
@@ -65,23 +66,47 @@ class Route(Protocol):
 def dial(
     address: Any, authkey: bytes, secure: Secure | None = None, *, limits: Limits = _ALONE
 ) -> Connection:
-    """A connection that has proved its key. Raises `Unreachable`, `AuthFailed`."""
+    """A connection that has proved its key. Raises `Unreachable`, `AuthFailed`.
+
+    Who refuses a key says nothing and closes, and so does a manager that is killed in this moment. So it is
+    asked a second time: by then the killed one is away, or back and knows us.
+    """
     place = Address(*address)
     deadline = handshake_deadline(limits.whole)
+    for _ in range(2):
+        with suppress(EOFError):
+            return _dial_once(place, authkey, secure, limits, deadline)
+    raise AuthFailed(
+        f"the manager at {place} refused the authkey", hint="use that manager's key (--authkey-file)"
+    )
+
+
+def _dial_once(
+    place: Address, authkey: bytes, secure: Secure | None, limits: Limits, deadline: float
+) -> Connection:
+    """As `dial`. Raises EOFError where the connection ends after our proof."""
     try:
         connection = Connection(connect(place, limits.connect, limits.brisk))
     except OSError as error:
         raise unreachable(place, error) from None
     try:
-        certificate = secure(connection, place, deadline) if secure is not None else b""
+        certificate = _secured(secure, connection, place, deadline)
         introduce(connection, authkey, str(place), certificate, deadline)
-    except (OSError, EOFError) as error:
+    except OSError as error:
         connection.close()
         raise unreachable(place, error) from None
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _secured(secure: Secure | None, connection: Connection, place: Address, deadline: float) -> bytes:
+    """The hash of the manager's certificate, over TLS from now on; empty without."""
+    try:
+        return secure(connection, place, deadline) if secure is not None else b""
+    except EOFError as error:  # it has not seen our proof: this says nothing of our key
+        raise ConnectionError(str(error)) from None
 
 
 def dialler(tls: str) -> Dial:

@@ -247,7 +247,7 @@ def test_both_must_have_seen_the_same_certificate(ours: bytes, theirs: bytes) ->
             introduce(Connection(right), KEY, "somewhere", theirs)
             assert admitted.result().name == "a"
             return
-        with pytest.raises(AuthFailed, match="refused the authkey"):
+        with pytest.raises(EOFError):
             introduce(Connection(right), KEY, "somewhere", theirs)
         with pytest.raises(AuthFailed):
             admitted.result()
@@ -302,14 +302,13 @@ def test_a_connection_that_ends_before_the_challenge_says_nothing_about_the_key(
         introduced.result()
 
 
-def test_a_connection_that_ends_after_the_proof_means_another_key(stage: Stage) -> None:
+def test_one_that_ends_after_the_proof_may_mean_another_key(stage: Stage) -> None:
     peer, introduced = stage.against(client)
     peer.send(b"qm1" + bytes(32))
     peer.read()
     peer.sock.close()
-    with pytest.raises(AuthFailed, match="refused the authkey") as caught:
+    with pytest.raises(EOFError):
         introduced.result()
-    assert caught.value.hint and "--authkey-file" in caught.value.hint
 
 
 @pytest.mark.parametrize(
