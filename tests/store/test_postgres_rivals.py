@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 import psycopg
 import pytest
 
+from qm.errors import NotCommitted
 from qm.messages import AddStatus, Verdict
 from qm.store.postgres import PostgresStore, ledger
 from qm.store.postgres.address import Address
@@ -115,6 +116,23 @@ def test_a_task_that_is_requeued_meanwhile_is_not_forgotten(
         thread = meanwhile(cluster, lambda: said.extend(store.forget(["a"], NOW + DAY)))
     thread.join()
     assert said == [State.WAITING]
+
+
+def test_a_task_that_is_forgotten_meanwhile_is_not_added_again(
+    cluster: Cluster, url: str, store: PostgresStore
+) -> None:
+    """A producer that resends its add to another manager must not give the task a second life."""
+    ended(store, "a", State.DONE)
+
+    def resend() -> None:
+        with rival(url) as other, pytest.raises(NotCommitted, match="forgotten just now"):
+            add(other, "a")
+
+    with rival(url) as other:
+        other.forget(["a"], NOW + DAY)
+        thread = meanwhile(cluster, resend)
+    thread.join()
+    assert store.add([new("a")], NOW) == [AddStatus.DUPLICATE]
 
 
 def test_counts_of_another_manager_are_read_and_folded(

@@ -77,7 +77,7 @@ def test_every_statement_is_good_sql(cluster: Cluster) -> None:
 #: What only one dialect has: how a batch is cut, how payloads, counts and numbers are kept, and what several
 #: managers want.
 ONLY_SQLITE = {"heads", "heads_of_many", "add_input", "due", "timeouts", "set_counts"}
-ONLY_POSTGRES = {"add_counts", "fold_counts"}
+ONLY_POSTGRES = {"add_counts", "fold_counts", "forgotten"}
 ONLY_POSTGRES |= {"take_past", "serves", "claim", "cancelling_here", "ended"}
 ONLY_POSTGRES |= {"live", "leave", "managers", "bury_managers", "adopt", "backend", "lead", "depose", "hint"}
 ONLY_POSTGRES |= {"sessions_version", "our_sessions", "all_sessions"}

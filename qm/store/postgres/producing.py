@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from qm.checks import check_new
+from qm.errors import NotCommitted
 from qm.messages import AddStatus, NewTask
 from qm.store.postgres.part import Part
 from qm.store.sql.changing import Changing
@@ -36,10 +37,17 @@ class Producing(Part, Changing):
         """Stores those whose ids are new. Gives the digests of the others."""
         rows = [_row(task, now) for task in tasks.values()]
         created = {id_ for (id_,) in self.connection.run_many("add", rows, (now,))}
+        if self.rivals:
+            self._refuse_forgotten(created)
         for id_ in created:
             self.entry.move(tasks[id_].type, None, _state(tasks[id_]))
         known = [(id_,) for id_ in tasks if id_ not in created]
         return dict(self.connection.run_many("known", known))
+
+    def _refuse_forgotten(self, created: Iterable[str]) -> None:
+        """A task that another manager was forgetting left its tombstone while we waited for its row to go."""
+        if next(iter(self.connection.run_many("forgotten", [(id_,) for id_ in created])), None):
+            raise NotCommitted("a task with this id was forgotten just now", hint="try again")
 
 
 def _state(task: NewTask) -> State:

@@ -9,6 +9,9 @@ SELECT tasks.id, tasks.digest FROM given JOIN tasks ON tasks.id = given.id
 UNION ALL
 SELECT tombstones.id, tombstones.digest FROM given JOIN tombstones ON tombstones.id = given.id
 
+-- forgotten --
+SELECT tombstones.id FROM unnest($1::text[]) AS given (id) JOIN tombstones ON tombstones.id = given.id
+
 -- add --
 -- Gives the ids that are new; of the others the rows stay, whoever added them meanwhile.
 WITH given AS MATERIALIZED (
