@@ -153,6 +153,8 @@ class Channels:
         #: Held while the shared line is dialled; by one thread twice where a signal handler calls meanwhile.
         self._dialling = threading.RLock()
         self._idle: list[Line] = []
+        #: Those of calls under way that have one of their own.
+        self._lent: set[Line] = set()
         self._shared: Line | None = None
         #: How often that failed, and why the last time: those who wait for it do not try one after another.
         self._failures = 0
@@ -210,6 +212,15 @@ class Channels:
         for line in lines:
             line.retire()
 
+    def cut(self) -> None:
+        """Closes the connections; calls under way end with `Unreachable` now."""
+        self._forget_after_fork()
+        with self._lock:
+            shared, self._shared = self._shared, None
+        for line in (*self._lent, *([shared] if shared is not None else [])):
+            line.cut()
+        self.close()
+
     def _call_elsewhere(self, rid: int, frame: bytes, timeout: float, waits: bool) -> Reply:
         """Over a line of its own; or over the shared one, which has changed since it was looked at."""
         while True:
@@ -223,7 +234,11 @@ class Channels:
     def _call_alone(self, rid: int, frame: bytes, timeout: float) -> Reply:
         while True:
             line = self._borrow()
-            reply = line.call(rid, frame, timeout, borrowed=True)
+            self._lent.add(line)
+            try:
+                reply = line.call(rid, frame, timeout, borrowed=True)
+            finally:
+                self._lent.discard(line)
             if reply is not None:
                 self._give_back(line)
                 return reply

@@ -2,11 +2,13 @@
 
 A session is served by one manager at a time, the one to which its pool has attached. So a pool's parent
 chooses (see `qm.wire.failover`), and its children follow: one that cannot reach that manager waits until its
-parent has another, or until it can.
+parent has another, or until it can. What it said at the one before is answered there for a moment more, and
+is then said again at the new one: the other may stand still.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -16,6 +18,10 @@ from qm.wire.frames import Connection
 
 #: The parent may have another one soon: so no dialling for long.
 _LIMITS: Final = Limits(connect=1.0, whole=3.5, brisk=True)
+
+#: Seconds between two looks whether we have been sent elsewhere. So long at least a call is still answered at
+#: the manager that was left.
+_LOOK: Final = 2.0
 
 
 class Following:
@@ -31,7 +37,9 @@ class Following:
 
         self._routes = [Channels(address, authkey, dial_in_time) for address in addresses]
         self._which = which
-        self._here = self._routes[0]
+        self._seen = which()
+        self._closed = threading.Event()
+        threading.Thread(target=self._watch, name="qm-following", daemon=True).start()
 
     @property
     def address(self) -> Address:
@@ -40,16 +48,23 @@ class Following:
 
     def call(self, target: str, verb: str, args: bytes, timeout: float, waits: bool = False) -> bytes:
         """As `Channels.call`."""
-        route = self._routes[self._which()]
-        if route is not self._here:
-            before, self._here = self._here, route
-            before.close()
-        answer = route.call(target, verb, args, timeout, waits)
-        if route is not self._here:
-            route.close()  # it is left meanwhile: nothing is kept there
-        return answer
+        return self._routes[self._which()].call(target, verb, args, timeout, waits)
+
+    def look(self) -> None:
+        """Leaves the managers that were left already at the last look."""
+        place = self._which()
+        if place == self._seen:
+            for other, route in enumerate(self._routes):
+                if other != place:
+                    route.cut()
+        self._seen = place
 
     def close(self) -> None:
         """Closes the connections; calls under way are still answered."""
+        self._closed.set()
         for route in self._routes:
             route.close()
+
+    def _watch(self) -> None:
+        while not self._closed.wait(_LOOK):
+            self.look()

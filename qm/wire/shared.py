@@ -156,6 +156,12 @@ class Line:
         with self._lock:
             self._end()
 
+    def cut(self) -> None:
+        """Takes no more calls, and those on it fail now."""
+        with self._lock:
+            self._lose("it was left")
+            self._end()
+
     def _wait(self, call: _Call, timeout: float) -> Reply:
         """The answer, read by another, or by this one when it is its turn."""
         deadline = time.monotonic() + timeout
@@ -215,15 +221,19 @@ class Line:
     def _break(self, thread: int, rid: int, error: BaseException) -> None:
         """It is lost for all who are on it."""
         with self._lock:
-            if self._lost is None:
-                self._lost = _reason(error)
-                self._sender.hang_up()  # whoever sends or reads
-            for other in self._calls.values():
-                other.wake()
+            self._lose(_reason(error))
             call = self._calls.get(thread)
             if call is not None and call.rid == rid:  # else the interrupt came before or after
                 self._leave(thread, call)
             self._end()
+
+    def _lose(self, why: str) -> None:
+        """With the lock held: whoever sends, reads or sleeps learns it."""
+        if self._lost is None:
+            self._lost = why
+            self._sender.hang_up()
+        for call in self._calls.values():
+            call.wake()
 
     def _leave(self, thread: int, call: _Call) -> None:
         """With the lock held: another reads on, and the last one closes what is over."""

@@ -17,7 +17,7 @@ import pytest
 from qm.errors import AuthFailed, Draining, NotCommitted, QueueError, TimedOut, Unreachable, WrongState
 from qm.manager import Server
 from qm.testing import FakeClock
-from qm.wire import failover
+from qm.wire import failover, following
 from qm.wire.address import Address
 from qm.wire.channels import Channels, Limits, dial
 from qm.wire.codec import encode
@@ -548,10 +548,44 @@ def test_a_follower_keeps_no_connection_to_whom_it_has_left(managers: Managers) 
         held = pool.submit(ask, route, "hold", "a", waits=True)
         managers.echoes[0].begun.get(timeout=PATIENCE)
         which = 1
+        route.look()
         assert ask(route, "echo", "b") == "b"
         managers.echoes[0].let_go.set()
-        assert held.result(PATIENCE) == "a", "but what was said there is answered"
+        assert held.result(PATIENCE) == "a", "but what was said there is answered, for a moment"
+    route.look()
     assert len([c for c in managers.connections if c.fileno() != -1]) == 1
+    route.close()
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_a_follower_does_not_wait_for_an_answer_of_whom_it_has_left_for_long(
+    managers: Managers, waits: bool
+) -> None:
+    """That one stands still, or is cut off: nothing would come for as long as a call may take."""
+    which = 0
+    route = Following(managers.addresses, KEY, managers.dial, lambda: which)
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(ask, route, "hold", "a", waits=waits)
+        managers.echoes[0].begun.get(timeout=PATIENCE)
+        which = 1
+        for _ in range(2):
+            route.look()
+        with pytest.raises(Unreachable):
+            held.result(PATIENCE)
+    assert ask(route, "echo", "b") == "b"
+    route.close()
+
+
+def test_a_follower_looks_for_itself(managers: Managers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "_LOOK", 0.01)
+    which = 0
+    route = Following(managers.addresses, KEY, managers.dial, lambda: which)
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(ask, route, "hold", "a", waits=True)
+        managers.echoes[0].begun.get(timeout=PATIENCE)
+        which = 1
+        with pytest.raises(Unreachable):
+            held.result(PATIENCE)
     route.close()
 
 
