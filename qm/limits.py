@@ -15,8 +15,9 @@ BATCH_BYTES = 1024 * 1024
 #: A frame on the wire: the largest payload three times over (input, output, error) and room for the rest.
 FRAME_MAX = 4 * 1024 * 1024
 
-#: Tasks in one frame of a bulk add: small enough that the manager never works on one call for long.
-ADD_CHUNK = 250
+#: Tasks in one frame of a bulk add: small enough that the manager never works on one call for long. With half
+#: as many an add in bulk is a tenth slower, and a single one beside it no faster.
+ADD_CHUNK = 500
 
 #: Payload bytes in one frame of a bulk add; one task may be larger and then travels alone.
 ADD_BYTES = 1024 * 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from qm.checks import check_new
@@ -39,8 +40,9 @@ class Producing(Part, Changing):
         created = {id_ for (id_,) in self.connection.run_many("add", rows, (now,))}
         if self.rivals:
             self._refuse_forgotten(created)
-        for id_ in created:
-            self.entry.move(tasks[id_].type, None, _state(tasks[id_]))
+        places = Counter((tasks[id_].type, _state(tasks[id_])) for id_ in created)
+        for (type_, state), number in places.items():
+            self.entry.move(type_, None, state, number)
         known = [(id_,) for id_ in tasks if id_ not in created]
         return dict(self.connection.run_many("known", known))
 

@@ -124,9 +124,11 @@ def _array(type_oid: int, element: int, pack: Callable[[Any], bytes]) -> Encoder
     def encode(values: Sequence[Any]) -> Parameter:
         if not values:
             return Array(empty)
-        parts = [head(1, 1, element, len(values), 1)]
+        first, many = values[0], len(values)
+        same = values.count(first) == many  # as most columns of most batches are
+        parts = [head(1, 1, element, many, 1)]
         try:
-            for value in values:
+            for value in (first,) if same else values:
                 if value is None:
                     parts.append(null)
                 else:
@@ -134,6 +136,8 @@ def _array(type_oid: int, element: int, pack: Callable[[Any], bytes]) -> Encoder
                     parts += (length(len(data)), data)
         except struct.error as error:
             raise OverflowError(str(error)) from None
+        if same:
+            parts[1:] = [b"".join(parts[1:]) * many]
         return Array(b"".join(parts))
 
     return encode
