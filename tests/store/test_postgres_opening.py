@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import socket
+import struct
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import repeat
 
 import pytest
 
 from qm.errors import BadRequest, StoreError, StoreForeign, StoreTooNew
-from qm.store.postgres import PostgresStore, opening
+from qm.store.postgres import PostgresStore, link, opening
 from qm.store.postgres.address import Address
 from qm.store.postgres.transaction import PostgresTransaction
 from tests.postgres import Cluster, want_postgres
@@ -34,6 +39,47 @@ def test_no_server() -> None:
 
 def test_no_such_host() -> None:
     assert "no-such-host.invalid" in refusal("postgresql://no-such-host.invalid/queue")
+
+
+@contextmanager
+def refusing(answers: Sequence[str]) -> Iterator[str]:
+    """The URL of a server that refuses everybody, with each of these words in turn and then with the last."""
+    told = iter([*answers, *repeat(answers[-1], 100)])
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    peer, _ = listener.accept()
+                except OSError:
+                    return
+                with peer:
+                    peer.recv(4096)  # who it is
+                    fields = f"SFATAL\0VFATAL\0C57P03\0M{next(told)}\0\0".encode()
+                    peer.sendall(b"E" + struct.pack("!I", len(fields) + 4) + fields)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"postgresql://somebody@127.0.0.1:{listener.getsockname()[1]}/queue?sslmode=disable"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_a_server_that_starts_or_recovers_is_waited_for() -> None:
+    """The host came up with both of us; and a crash of the server may have ended us too."""
+    starting = ["the database system is starting up", "the database system is in recovery mode"]
+    with refusing([*starting, "the database system is full of eels"]) as url:
+        assert "full of eels" in refusal(url)
+
+
+def test_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "_STARTING", 0.25)
+    with refusing(["the database system is shutting down"]) as url:
+        said = refusal(url)
+    assert "is shutting down" in said
+    assert "try again when the server is up" in said
 
 
 def test_no_such_database(cluster: Cluster) -> None:

@@ -20,7 +20,7 @@ from qm.errors import NotCommitted, StoreError, StoreTooNew
 from qm.store.postgres.address import Address
 from qm.store.postgres.connection import Connection
 from qm.store.postgres.lock import share
-from qm.store.postgres.opening import connect
+from qm.store.postgres.opening import connect, passes
 from qm.store.postgres.pauses import pauses
 from qm.store.postgres.schema import admit
 
@@ -28,6 +28,10 @@ _log = logging.getLogger(__name__)
 
 #: Seconds that a caller waits for a lost connection to be back: a server that only ended ours answers soon.
 _PATIENCE: Final = 1.0
+
+#: Seconds for which a server may be starting, or recovering from a crash, when we start ourselves: the host
+#: came up with both of us on it.
+_STARTING: Final = 30.0
 
 #: Hears once why the store cannot be used any more, in whichever thread found it out.
 OnBroken: TypeAlias = Callable[[StoreError], None]
@@ -50,7 +54,7 @@ class Link:
         #: It was called, and did not answer.
         self._away = False
         self._connection: Connection | None = None
-        self._open()
+        self._begin()
         self._thread = threading.Thread(target=self._watch, name="database", daemon=True)
         self._thread.start()
 
@@ -89,6 +93,18 @@ class Link:
         self._thread.join()
         if self._connection is not None:
             self._connection.close()
+
+    def _begin(self) -> None:
+        waited = 0.0
+        for pause in pauses():
+            try:
+                return self._open()
+            except StoreError as error:
+                if not passes(error) or waited >= _STARTING:
+                    raise
+                _log.warning("%s; trying again in %g s", error, pause)
+            waited += pause
+            self._closing.wait(pause)
 
     def _watch(self) -> None:
         while self._down.wait() and not self._closing.is_set():

@@ -38,6 +38,8 @@ class _Cause(NamedTuple):
 
     text: str
     hint: str
+    #: Whether it is over by itself, in a moment.
+    passes: bool = False
 
 
 _CAUSES: Final = (
@@ -49,9 +51,9 @@ _CAUSES: Final = (
     _Cause("remaining connection slots", "raise the server's max_connections: a manager wants up to 6"),
     _Cause("too many connections", "raise the limit of the user or database: a manager wants up to 6"),
     _Cause("read-only", "name the primary: this server is a standby"),
-    _Cause("starting up", "try again when the server is up"),
-    _Cause("in recovery mode", "try again when the server is up"),
-    _Cause("shutting down", "try again when the server is up"),
+    _Cause("starting up", "try again when the server is up", passes=True),
+    _Cause("in recovery mode", "try again when the server is up", passes=True),
+    _Cause("shutting down", "try again when the server is up", passes=True),
     _Cause("role ", "make the user: CREATE ROLE name LOGIN PASSWORD '...'"),
     _Cause("database ", "make the database: CREATE DATABASE name ENCODING 'UTF8'"),
 )
@@ -95,6 +97,11 @@ def prepare(db: psycopg.Connection[Any], address: Address, *, relaxed: bool) -> 
                        "current_setting('synchronous_commit') IN ('off', 'local')")  # fmt: skip
     except psycopg.Error as error:
         raise cannot_open(address, error) from error
+
+
+def passes(error: StoreError) -> bool:
+    """Whether a server that refused us is only starting, or recovering from a crash."""
+    return any(cause.passes and cause.text in str(error) for cause in _CAUSES)
 
 
 def cannot_open(address: Address, error: psycopg.Error) -> StoreError:
