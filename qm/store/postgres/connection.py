@@ -67,8 +67,7 @@ class Connection:
 
     def roll_back(self, savepoint: str | None = None) -> None:
         """Undoes the transaction, or what followed the savepoint. Not pipelined: psycopg prepares its
-        statements
-        anew after a ROLLBACK, and takes those that were sent behind it for prepared."""
+        statements anew after a ROLLBACK, and takes those that were sent behind it for prepared."""
         with suppress(QueueError):  # of what is undone now; a connection that is lost shows below
             self._leave()
         if self.in_transaction:
@@ -101,8 +100,7 @@ class Connection:
 
     def check(self) -> None:
         """Raises what was wrong with a statement that has no answer. Costs a round trip if there was one
-        since
-        the last answer."""
+        since the last answer."""
         if self._unseen and self._pipeline is not None:
             try:
                 self._cursor.execute(b"SELECT 1").fetchall()
