@@ -60,9 +60,8 @@ class Connection:
         """Raises `NotCommitted` where the transaction was undone, or its end is unknown."""
         self.execute("COMMIT")
         self._leave()
-        if (
-            self._silent.statusmessage != "COMMIT"
-        ):  # the server's answer for one that had failed: no error to it
+        # another answer is the server's for a transaction that had failed: no error to it
+        if self._silent.statusmessage != "COMMIT":
             raise NotCommitted("the transaction was undone", hint="try again")
 
     def roll_back(self, savepoint: str | None = None) -> None:
