@@ -141,9 +141,8 @@ class Service:
         else:
             _log.info("the tasks are in %s, durability %s", without_secrets(url), durability)
         self._listen(self._store)
-        if (
-            self._settings.ready_file is not None
-        ):  # one that a killed manager left, now that none else has the store
+        # one that a killed manager left, now that nobody else has the store
+        if self._settings.ready_file is not None:
             self._settings.ready_file.unlink(missing_ok=True)
         self._queue = Queue(self._store)
         self._queue.start()

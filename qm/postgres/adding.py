@@ -39,7 +39,7 @@ def add(connection: Any, /, type: str, input: Any = None, *, notify: bool = True
 
 
 def add_many(connection: Any, /, tasks: Iterable[NewTask], *, notify: bool = True) -> list[str]:
-    """Adds tasks made by `new_task`, up to 250 in a statement, and gives their ids in order. As `add`; when
+    """Adds tasks made by `new_task`, up to 500 in a statement, and gives their ids in order. As `add`; when
     it raises `IdConflict`, the other tasks of that statement and of those before are added if you commit."""
     way = find_way(connection)
     ids: list[str] = []

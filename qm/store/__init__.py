@@ -28,8 +28,7 @@ __all__ = [
 
 def open_store(url: str, durability: Durability = "full", *, may_migrate: bool = True) -> Store:
     """The store at `url`: ``sqlite:PATH`` (or ``sqlite:///absolute/path``), ``postgresql://...`` as libpq
-    reads
-    it, or ``memory:``.
+    reads it, or ``memory:``.
 
     `durability`: "full", what is acknowledged survives a power cut; "relaxed", a power cut may undo the last
     moments. `may_migrate` False: `StoreTooOld` where the schema is not up to date. Raises `BadRequest` for

@@ -116,10 +116,9 @@ def dialler(tls: str) -> Dial:
     """
     if not tls:
         return dial
-    from qm.wire.trust import (
-        Trust,  # OpenSSL is not for those who do without; and not only when it is dialled:
-    )
-    # a fork in that moment would leave half of it
+    # OpenSSL is not for those who do without; and not only when it is dialled: a fork in that moment would
+    # leave half of it
+    from qm.wire.trust import Trust
 
     return partial(dial, secure=Trust(tls).secure)
 

@@ -6,8 +6,7 @@
 
 A file with nothing but a key, as `qmanager` makes it at its first start, is the key `default` of an operator.
 The manager reads all of a file; a client reads its own, which has one line, or on the manager's host the
-operator's.
-`qm.wire.keyfile` changes such a file.
+operator's. `qm.wire.keyfile` changes such a file.
 """
 
 from __future__ import annotations

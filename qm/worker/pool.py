@@ -105,9 +105,8 @@ class Pool:
         woken = self._signals.fileno() in happened
         if woken:
             self._signals.clear()
-        if (
-            self._signals.heard and self._drain_deadline is None
-        ):  # first: who dies of the same signal is not missed
+        # first: who dies of the same signal is not missed
+        if self._signals.heard and self._drain_deadline is None:
             self._drain()
         self._fill_vacant()
         self._start_work()

@@ -1,6 +1,5 @@
 """What befalls a database: connections end, servers stop, others hold locks. Nothing is lost, and the store
-is
-back by itself."""
+is back by itself."""
 
 from __future__ import annotations
 

@@ -60,15 +60,13 @@ class Connection:
         """Raises `NotCommitted` where the transaction was undone, or its end is unknown."""
         self.execute("COMMIT")
         self._leave()
-        if (
-            self._silent.statusmessage != "COMMIT"
-        ):  # the server's answer for one that had failed: no error to it
+        # another answer is the server's for a transaction that had failed: no error to it
+        if self._silent.statusmessage != "COMMIT":
             raise NotCommitted("the transaction was undone", hint="try again")
 
     def roll_back(self, savepoint: str | None = None) -> None:
         """Undoes the transaction, or what followed the savepoint. Not pipelined: psycopg prepares its
-        statements
-        anew after a ROLLBACK, and takes those that were sent behind it for prepared."""
+        statements anew after a ROLLBACK, and takes those that were sent behind it for prepared."""
         with suppress(QueueError):  # of what is undone now; a connection that is lost shows below
             self._leave()
         if self.in_transaction:
@@ -101,8 +99,7 @@ class Connection:
 
     def check(self) -> None:
         """Raises what was wrong with a statement that has no answer. Costs a round trip if there was one
-        since
-        the last answer."""
+        since the last answer."""
         if self._unseen and self._pipeline is not None:
             try:
                 self._cursor.execute(b"SELECT 1").fetchall()

@@ -21,8 +21,7 @@ _LEFT: Final = (
 
 def told(error: psycopg.Error) -> QueueError:
     """The error for the caller. `NotCommitted` where the same call may go well when it is said again; all
-    verbs
-    may be said twice, so that also holds when a connection was lost in COMMIT and nobody knows its end."""
+    verbs may be said twice, so also where a connection was lost in COMMIT and nobody knows how that ended."""
     said = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, errors.InFailedSqlTransaction):
         return NotCommitted("the transaction was undone", hint="try again")
