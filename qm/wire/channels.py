@@ -204,7 +204,7 @@ class Channels:
         """Closes the connections; calls under way are still answered."""
         self._forget_after_fork()
         with self._lock:
-            lines, self._idle = self._idle, []
+            lines, self._idle = [*self._idle, *self._lent], []
             if self._shared is not None:
                 lines.append(self._shared)
                 self._shared = None
@@ -283,7 +283,7 @@ class Channels:
     def _give_back(self, line: Line) -> None:
         self._forget_after_fork()
         with self._lock:
-            if len(self._idle) < _IDLE_MAX:
+            if len(self._idle) < _IDLE_MAX and not line.is_over:
                 self._idle.append(line)
                 return
         line.retire()

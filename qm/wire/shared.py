@@ -91,6 +91,11 @@ class Line:
         """Whether everybody may call."""
         return self._shared and not self._over
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it takes no more calls."""
+        return self._over
+
     def has_this_thread(self) -> bool:
         """Whether this thread has a call on it: then this is a signal handler or a finalizer in the middle of
         that call, and would wait for itself."""

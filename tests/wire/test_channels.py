@@ -1,14 +1,18 @@
-"""Dialling: what a connection says that ends before the manager has proved its key."""
+"""Connections to one manager: what one says that ends before it has proved its key, and what is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from qm.errors import AuthFailed, Unreachable
-from qm.wire.channels import dial
-from tests.wire.peers import KEY, Peer, proof, rogue
+from qm.wire.address import Address
+from qm.wire.channels import Channels, dial
+from qm.wire.frames import Connection
+from tests.manager.serving import Echo, ask, echo_server, serving
+from tests.wire.peers import KEY, PATIENCE, Peer, proof, rogue
 
 CHALLENGE = bytes(range(32))
 
@@ -62,3 +66,22 @@ def test_one_that_was_killed_in_the_handshake_and_is_away_is_called_so() -> None
     with rogue(acts) as address, pytest.raises(Unreachable):
         dial(address, KEY)
     assert acts.done == 2
+
+
+def test_what_is_closed_while_a_call_waits_is_not_kept_after_it() -> None:
+    echo, connections = Echo(), list[Connection]()
+
+    def make(address: Address, key: bytes) -> Connection:
+        connections.append(dial(address, key))
+        return connections[-1]
+
+    with serving(echo_server(echo)) as server, ThreadPoolExecutor(1) as pool:
+        channels = Channels(server.address, KEY, make)
+        held = pool.submit(ask, channels, "hold", "a", waits=True)
+        echo.begun.get(timeout=PATIENCE)
+        channels.close()
+        echo.let_go.set()
+        assert held.result(PATIENCE) == "a", "it is still answered"
+        assert [connection.fileno() for connection in connections] == [-1]
+        assert ask(channels, "echo", "b") == "b"
+        channels.close()
