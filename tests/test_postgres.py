@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import IsolationLevel
 from psycopg.rows import class_row, dict_row
 
 import qm.postgres
@@ -209,6 +210,28 @@ def test_the_id_of_a_task_that_is_being_forgotten_makes_no_second_task(
     thread.join(PATIENCE)
     assert len(errors) == 1
     assert ids(url) == []
+
+
+@pytest.mark.parametrize("level", [IsolationLevel.REPEATABLE_READ, IsolationLevel.SERIALIZABLE])
+def test_nor_does_the_id_of_one_that_was_forgotten_since_the_transaction_began(
+    url: str, db: psycopg.Connection, level: IsolationLevel
+) -> None:
+    """Its tombstone is not to be seen in there."""
+    qm.postgres.add(db, "mail", 1, id="a")
+    db.commit()
+    with psycopg.connect(url) as other:
+        other.isolation_level = level
+        assert other.execute("SELECT count(*) FROM qmanager.tasks").fetchone() == (1,)
+        db.execute("INSERT INTO qmanager.tombstones SELECT id, digest, 1e12 FROM qmanager.tasks")
+        db.execute("DELETE FROM qmanager.tasks")
+        db.commit()
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            qm.postgres.add(other, "mail", 1, id="a")
+        other.rollback()
+        assert qm.postgres.add(other, "mail", 1, id="a") == "a"
+        assert qm.postgres.add(other, "mail", 1, id="b") == "b"
+    assert ids(url) == ["b"]
+    assert db.execute("SELECT id FROM qmanager.tombstones").fetchall() == [("a",)]
 
 
 def test_an_id_that_an_open_transaction_adds_is_waited_for(
