@@ -130,7 +130,7 @@ class Neighbours:
     def _see_sessions(self, known: Sequence[Known]) -> None:
         sessions, monotonic = self._core.sessions, self._core.clock.monotonic()
         for one in known:
-            if one.ours and not sessions.is_open(one.info.session):
+            if one.ours and not sessions.knows(one.info.session):
                 sessions.confirm(sessions.open(one.info, one.attached, monotonic))
                 _log.info("session %s of %s is ours now", one.info.session, one.info.name)
         sessions.know([(one.info, one.attached) for one in known if not one.ours])

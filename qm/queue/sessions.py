@@ -96,6 +96,11 @@ class Sessions:
         with self._lock:
             return self._get(session) is not None
 
+    def knows(self, session: str) -> bool:
+        """Whether there is such a session, be it one that has ended and is not removed yet."""
+        with self._lock:
+            return session in self._sessions
+
     def end(self, session: str) -> None:
         """Ends a session, if there is one, and its waiting calls. `remove` follows."""
         with self._lock:

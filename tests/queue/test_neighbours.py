@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -73,7 +76,10 @@ def cluster() -> Cluster:
 @pytest.fixture
 def pair(cluster: Cluster) -> Iterator[tuple[Manager, Manager]]:
     """Two managers of one database that know of each other. The first one leads."""
-    url = cluster.emptied()
+    yield from two(cluster.emptied())
+
+
+def two(url: str) -> Iterator[tuple[Manager, Manager]]:
     first, second = Manager(url), Manager(url)
     in_the_end(lambda: all(len(one.core.neighbours.others) == 1 for one in (first, second)))  # type: ignore[union-attr]
     yield first, second
@@ -107,6 +113,25 @@ def test_a_taker_is_woken_for_a_task_that_came_elsewhere(
     in_the_end(lambda: bool(second.core.takers))
     first.queue.add([new("a")])
     assert [task.id for task in call.answer()] == ["a"]
+
+
+def test_hints_come_by_any_descriptor(cluster: Cluster) -> None:
+    """With a thousand clients those that are opened later have high numbers, which select() does not take."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limits[0], 2048), limits[1]))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1024)]
+    try:
+        for pair in two(cluster.emptied()):
+            assert min(one.store._line._connection.db.fileno() for one in pair) > 1023  # type: ignore[union-attr]
+            pair[1].attach()
+            call = Call(pair[1].queue.take, a_claim(), PATIENCE)
+            in_the_end(lambda: bool(pair[1].core.takers))  # noqa: B023
+            pair[0].queue.add([new("a")])
+            assert [task.id for task in call.answer()] == ["a"]
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.mark.parametrize("hinted", [True, False])
@@ -208,6 +233,31 @@ def test_a_pool_says_goodbye_at_whichever_manager(pair: tuple[Manager, Manager])
     second.queue.detach("pool")
     assert second.queue.get(["a"]).tasks[0].state is State.WAITING
     in_the_end(lambda: not first.serves())
+
+
+def test_a_pool_that_says_goodbye_is_not_taken_for_one_that_came(
+    pair: tuple[Manager, Manager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look may come between the end of its session and the commit that takes it out of the store."""
+    first, second = pair
+    first.queue.add([new("a")])
+    first.attach()
+    first.lease()
+    look = first.core.neighbours.look  # type: ignore[union-attr]
+    run, here = first.core.commit.run, threading.current_thread()
+
+    def run_after_a_look(work: Any, **options: Any) -> Any:
+        if threading.current_thread() is here:
+            second.attach("other")
+            first.core.neighbours._next_look = 0.0  # type: ignore[union-attr]
+            look()
+        return run(work, **options)
+
+    monkeypatch.setattr(first.core.commit, "run", run_after_a_look)
+    first.queue.detach("pool")
+    assert not first.serves()
+    (task,) = first.queue.get(["a"]).tasks
+    assert (task.state, task.lost) == (State.WAITING, 0)
 
 
 def test_what_is_due_is_promoted_by_the_one_that_leads(pair: tuple[Manager, Manager]) -> None:

@@ -117,21 +117,28 @@ class Line:
             except (QueueError, psycopg.Error) as error:
                 _log.debug("the connection for hints was lost: %s", error)
                 self._lose()
+            except Exception:  # without this thread nobody would lead, and hints would pile up
+                _log.exception("the connection for hints is opened anew")
+                self._lose()
+                self._closing.wait(_LOOK)
         if self._connection is not None:
             with suppress(QueueError):
                 self._flush(self._connection)
 
     def _serve(self, connection: Connection) -> None:
         """Until we close. Raises where the connection is lost."""
+        said = select.poll()  # select knows no descriptor above 1023
+        for descriptor in (self._wake_read, connection.db.fileno()):
+            said.register(descriptor, select.POLLIN)
         while not self._closing.is_set():
             if not self.leads:
                 self._try_to_lead(connection)
-            ready, _, _ = select.select([self._wake_read, connection.db.fileno()], [], [], _LOOK)
-            if self._wake_read in ready:
-                os.read(self._wake_read, 4096)
-                self._flush(connection)
-            if connection.db.fileno() in ready:
-                self._read(connection.db)
+            for descriptor, _ in said.poll(_LOOK * 1000):
+                if descriptor == self._wake_read:
+                    os.read(self._wake_read, 4096)
+                    self._flush(connection)
+                else:
+                    self._read(connection.db)
 
     def _flush(self, connection: Connection) -> None:
         with self._lock:
@@ -169,10 +176,14 @@ class Line:
         db = connect(self._address, relaxed=True)
         connection = Connection(db)
         db.add_notify_handler(lambda notify: self._listen(notify.payload))  # those beside an answer
-        connection.execute("LISTEN qmanager")
-        self._try_to_lead(connection)
-        # asked of the server itself: a pooler in between invents another
-        self.backend = connection.run("backend")[0][0]
+        try:
+            connection.execute("LISTEN qmanager")
+            self._try_to_lead(connection)
+            # asked of the server itself: a pooler in between invents another
+            self.backend = connection.run("backend")[0][0]
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _lose(self) -> None:
