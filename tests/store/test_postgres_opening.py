@@ -112,6 +112,13 @@ def test_a_user_who_may_not_make_tables(cluster: Cluster) -> None:
         assert "GRANT CREATE ON DATABASE" in refusal(url.replace("postgres@", "guest@"))
 
 
+def test_a_user_who_may_not_connect(cluster: Cluster) -> None:
+    cluster.say("DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN")
+    with cluster.database() as url:
+        cluster.say(f"REVOKE CONNECT ON DATABASE {url.rpartition('/')[2]} FROM PUBLIC")
+        assert "GRANT CONNECT ON DATABASE" in refusal(url.replace("postgres@", "guest@"))
+
+
 def test_a_database_of_another_encoding(cluster: Cluster) -> None:
     cluster.say("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0")
     try:

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 
 import psycopg
 import pytest
+from msgspec import structs
 
 from qm.errors import NotCommitted
 from qm.messages import AddStatus, Verdict
@@ -23,6 +24,7 @@ from qm.testing.contract.samples import (
     DAY,
     NOW,
     OTHER_SLOT,
+    WORKER,
     add,
     added_and_taken,
     counts,
@@ -148,6 +150,47 @@ def test_counts_of_another_manager_are_read_and_folded(
     store.close()
     with closing(PostgresStore.open(url)) as opened:
         assert counts(opened) == {"mail": {State.WAITING: 5}, "sms": {State.WAITING: 1}}
+
+
+def test_no_count_is_below_zero(url: str, store: PostgresStore) -> None:
+    """Also while we have taken what we only know of by a hint, or not at all."""
+    with rival(url) as other:
+        add(other, "a", "b", "c", "d")
+    store._ledger.believe({"mail": 3})
+    assert len(take(store, 2)) == 2
+    assert counts(store) == {"mail": {State.WAITING: 1, State.RUNNING: 2}}
+    assert len(take(store, 2, slot=OTHER_SLOT)) == 2
+    assert counts(store) == {"mail": {State.RUNNING: 4}}
+
+
+def test_counts_that_cannot_be_summed_up_fail_nobodys_call(
+    cluster: Cluster,
+    url: str,
+    store: PostgresStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(ledger, "_FOLD", 3)
+    database = url.rpartition("/")[2]
+    cluster.say("INSERT INTO qmanager.count_deltas VALUES ('sms', 'waiting', -5)", database)
+    for name in ("a", "b", "c", "d", "e"):
+        assert store.add([new(name)], NOW) == [AddStatus.CREATED]
+    assert "the counts could not be summed up" in caplog.text
+    assert counts(store) == {"mail": {State.WAITING: 5}}
+
+
+def test_sessions_that_change_are_seen_in_whatever_order_they_commit(url: str, store: PostgresStore) -> None:
+    one, two = (structs.replace(WORKER, session=session, types={}) for session in ("one", "two"))
+    with closing(Connection(connect(Address(url), relaxed=True))) as reader:
+        seen = [reader.run("sessions_version")]
+        store.attach(one, NOW)
+        seen += [reader.run("sessions_version")]
+        with rival(url) as other:
+            other.attach(one, NOW)
+            store.attach(two, NOW)
+            seen += [reader.run("sessions_version")]
+        seen += [reader.run("sessions_version")]
+    assert all(seen.count(one) == 1 for one in seen)
 
 
 def test_numbers_rise_across_managers(url: str, store: PostgresStore) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from qm.store.postgres.connection import Connection
@@ -38,14 +39,18 @@ class Ledger:
     def fold(self, connection: Connection) -> None:
         """Sums up the differences when there are many. Said between transactions, by the one that leads."""
         if self._appended >= _FOLD:
+            self._appended = 0  # first: what fails is tried again after so many more
             connection.run("fold_counts")
-            self._appended = 0
 
-    def counts(self) -> dict[str, dict[State, int]]:
-        """The counts as last committed."""
+    def counts(self, differences: Mapping[_Key, int] | None = None) -> dict[str, dict[State, int]]:
+        """The counts as last committed, or as it is said, and with `differences` that are not yet committed.
+        None is below zero for a moment because we took a task before we have read that it was added."""
+        sums = Counter(dict(tuple(self._totals.items())))
+        sums.update(differences or {})
+        sums.update({(name, State.WAITING): tasks for name, tasks in tuple(self._rumours.items())})
         found: dict[str, dict[State, int]] = {}
-        for (name, state), tasks in tuple(self._totals.items()):
-            if tasks:
+        for (name, state), tasks in sums.items():
+            if tasks > 0:
                 found.setdefault(name, {})[state] = tasks
         return found
 
@@ -97,11 +102,7 @@ class Entry:
 
     def counts(self) -> dict[str, dict[State, int]]:
         """The counts as this transaction sees them."""
-        found = self._ledger.counts()
-        for (name, state), difference in self._differences.items():
-            by_state = found.setdefault(name, {})
-            by_state[state] = by_state.get(state, 0) + difference
-        return {name: {s: n for s, n in states.items() if n} for name, states in found.items()}
+        return self._ledger.counts(self._differences)
 
     def waiting(self, name: str) -> int:
         """How many tasks of a type wait, as this transaction sees it."""

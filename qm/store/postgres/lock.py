@@ -29,7 +29,7 @@ def share(db: psycopg.Connection[Any], address: Address) -> None:
     under way."""
     if not _get(db, address, "pg_advisory_lock_shared"):
         raise StoreBusy(
-            f"the store {address} is being copied ({_holders(db)})",
+            f"the store {address} is being copied ({_holders(db, address)})",
             hint="start the manager when that is done",
         )
 
@@ -43,7 +43,7 @@ class SoleLock:
         try:
             if not _get(self.db, address, "pg_advisory_lock"):
                 raise StoreBusy(
-                    f"the store {address} is in use ({_holders(self.db)})",
+                    f"the store {address} is in use ({_holders(self.db, address)})",
                     hint="stop its managers first, or give another store",
                 )
         except BaseException:
@@ -69,6 +69,9 @@ def _get(db: psycopg.Connection[Any], address: Address, function: str) -> bool:
     return True
 
 
-def _holders(db: psycopg.Connection[Any]) -> str:
-    names = [name for (name,) in db.execute(_HOLDERS, (_LOCK,)).fetchall()]
+def _holders(db: psycopg.Connection[Any], address: Address) -> str:
+    try:
+        names = [name for (name,) in db.execute(_HOLDERS, (_LOCK,)).fetchall()]
+    except psycopg.Error as error:
+        raise cannot_open(address, error) from error
     return "; ".join(names) or "gone just now"

@@ -54,6 +54,7 @@ _CAUSES: Final = (
     _Cause("starting up", "try again when the server is up", passes=True),
     _Cause("in recovery mode", "try again when the server is up", passes=True),
     _Cause("shutting down", "try again when the server is up", passes=True),
+    _Cause("permission denied for database", "let the user in: GRANT CONNECT ON DATABASE name TO user"),
     _Cause("role ", "make the user: CREATE ROLE name LOGIN PASSWORD '...'"),
     _Cause("database ", "make the database: CREATE DATABASE name ENCODING 'UTF8'"),
 )

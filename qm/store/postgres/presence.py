@@ -76,5 +76,6 @@ class Presence:
         if self._backend != self._line.backend:
             self._backend = self._line.backend
             self._grace = _GRACE
+        is_back = self._grace > 0
         self._grace = max(self._grace - 1, 0)
-        return self._grace > 0
+        return is_back

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -25,6 +26,8 @@ from qm.store.postgres.schema import migrate
 from qm.store.postgres.transaction import PostgresTransaction
 from qm.store.shared import Hints, Sight, Wants
 from qm.task import Lease, PackedAttempt, PackedTask, State
+
+_log = logging.getLogger(__name__)
 
 Durability = Literal["full", "relaxed"]
 
@@ -176,13 +179,22 @@ class PostgresStore(Alone):
                 self._ledger.read(connection)
                 self._read_by = connection
             if self._line.leads:
-                self._ledger.fold(connection)
+                self._fold(connection)
             connection.begin(*(() if sync else ("SET LOCAL synchronous_commit = off",)))
         except QueueError as error:
             self._judge(connection, error)
             raise
         entry = Entry(self._ledger, connection)
         return PostgresTransaction(connection, entry, self._manager, self._line.has_others)
+
+    def _fold(self, connection: Connection) -> None:
+        """The differences count as well as their sums: what cannot be summed up now fails nobody's call."""
+        try:
+            self._ledger.fold(connection)
+        except QueueError as error:
+            if useless(connection.db, error):
+                raise
+            _log.warning("the counts could not be summed up: %s", error)
 
     def _end(self, tx: PostgresTransaction, error: BaseException | None) -> None:
         """Commits, or rolls back. Raises `NotCommitted`, and then it is rolled back or its end is unknown."""

@@ -520,7 +520,8 @@ UPDATE sessions SET manager = $1::bigint, version = nextval('numbers')
 WHERE NOT EXISTS (SELECT 1 FROM managers WHERE managers.manager = sessions.manager)
 
 -- sessions_version --
-SELECT count(*), coalesce(max(version), 0) FROM sessions
+-- The sum and not the latest: versions are committed in another order than they are drawn in.
+SELECT count(*), coalesce(sum(version), 0)::bigint FROM sessions
 
 -- our_sessions --
 SELECT session FROM sessions WHERE manager = $1::bigint
