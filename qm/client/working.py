@@ -64,9 +64,13 @@ class Working:
         """Keeps a session alive; blocks up to `wait` seconds (a third of the term at most) for orders.
 
         `draining`: its slots get no more tasks. `heard`: leases that the pool knows to be cancelled; they are
-        told again for as long as they hold, but do not end the wait. Raises `SessionLost`: attach again.
+        told again for as long as they hold, but do not end the wait. One whose manager was lost meanwhile is
+        said again without a wait: the pool should know soon that it lives.
+
+        Raises `SessionLost`: attach again.
         """
-        return self._patiently(lambda: self._queue.renew(session, wait, draining, heard))
+        waits = itertools.chain([wait], itertools.repeat(0.0))
+        return self._patiently(lambda: self._queue.renew(session, next(waits), draining, heard))
 
     def detach(self, session: str) -> None:
         """Ends a session; tasks it still holds go back uncounted."""

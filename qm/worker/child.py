@@ -74,6 +74,8 @@ class Child:
         self._pace = Pace(1 if delay else min(o.prefetch or TAKE_MAX for o in options.values()))
         #: A task has closed our descriptors: after its results, another process takes our place.
         self._robbed = False
+        #: We have left tasks of the last batch unstarted, since the session was over.
+        self._left = False
         #: We could not open the last task; see `qm.worker.execute.was_shut`.
         self._shut_out = False
         #: What has ended and is not known to be settled.
@@ -117,6 +119,7 @@ class Child:
                 break
             if now >= self._page.session_end:
                 self._page.stop_running()
+                self._left = True
                 break
             logs.bind(task=taken.id, attempt=taken.lease.attempt)
             outcome = execute(self._operations, taken)
@@ -197,8 +200,15 @@ class Child:
                 limit = 0
                 if not self._outcomes:
                     return Exchanged([], [])
+            lives = boottime() < self._page.session_end
+            if not (lives or self._outcomes or self._left):
+                self._never.wait(_REFUSED_PAUSE)  # what we took now we could not start
+                continue
             try:
-                return self._client.exchange(self._slot, self._outcomes, self._types, limit, _WAIT)
+                some = limit if lives else 0
+                answer = self._client.exchange(self._slot, self._outcomes, self._types, some, _WAIT)
+                self._left = False
+                return answer
             except Unreachable as error:  # the client has paused between its tries already
                 _log.debug("the manager is away: %s", error)
             except BadRequest as error:

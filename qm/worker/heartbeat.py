@@ -48,11 +48,14 @@ class Heartbeat(threading.Thread):
         client.when_moved(self._follow)
 
     def run(self) -> None:
+        wait = self._term / 3
         while not self._stopped.is_set():
             sent = boottime()
             try:
-                orders = self._client.renew(self._info.session, self._term / 3, heard=[*self.cancelled])
+                orders = self._client.renew(self._info.session, wait, heard=[*self.cancelled])
                 self._lives_until(sent + self._term)
+                # one that was said several times, or that we slept through, gave us little of a term
+                wait = self._term / 3 if boottime() < sent + self._term / 2 else 0.0
                 self._hear(frozenset(orders.cancel))
             except SessionLost:
                 self._attach()

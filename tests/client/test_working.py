@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from qm.client import Client, new_task
-from qm.errors import BadPayload, BadRequest, LeaseLost, SessionLost, TooLarge
+from qm.errors import BadPayload, BadRequest, LeaseLost, SessionLost, TooLarge, Unreachable
 from qm.limits import ADD_CHUNK, IDS_MAX, PAYLOAD_MAX, SESSION_TERM
 from qm.messages import (
     Attached,
@@ -83,6 +83,23 @@ def test_renew_keeps_the_session_and_waits_for_orders(client: Client, sleepers: 
     with pytest.raises(SessionLost) as caught:
         client.renew("stranger")
     assert caught.value.hint == "attach again"
+
+
+def test_a_renewal_whose_manager_was_lost_is_said_again_without_a_wait(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is killed every few seconds must not keep the pool from learning that it lives."""
+    waits: list[float] = []
+
+    def renew(session: str, wait: float, *rest: object) -> Orders:
+        waits.append(wait)
+        if len(waits) < 3:
+            raise Unreachable("killed")
+        return Orders()
+
+    monkeypatch.setattr(client._queue, "renew", renew)
+    assert client.renew("pool", 10.0) == Orders()
+    assert waits == [10.0, 0.0, 0.0]
 
 
 def test_detach_gives_back_what_the_session_holds(client: Client) -> None:

@@ -39,6 +39,7 @@ class Nursery:
         self.page.session_end = boottime() + 3600
         self.alarm = Alarm.create(1.0)
         self.pauses: list[float] = []
+        self.on_pause: Callable[[], object] = list
 
     def work(self, keys: Sequence[str], rounds: int, ran: Callable[[Any], object], delay: float = 0) -> None:
         client = self._manager.client(payload_keys=keys)
@@ -51,6 +52,7 @@ class Nursery:
 
         def pause(timeout: float | None = None) -> bool:
             self.pauses.append(timeout or 0.0)
+            self.on_pause()
             if len(self.pauses) == rounds:
                 self.page.drain()
             return False
@@ -122,6 +124,37 @@ def test_a_longer_delay_of_the_pool_is_kept(manager: RunningManager, nursery: Nu
     manager.client(payload_keys=[KEY]).add_many(new_task("mail", n) for n in range(3))
     nursery.work((), 2, print, delay=7.0)
     assert nursery.pauses == [7.0, 7.0]
+
+
+@pytest.mark.parametrize("left", [0.0, 3600.0])
+def test_a_child_whose_session_is_over_takes_nothing(
+    manager: RunningManager, nursery: Nursery, left: float
+) -> None:
+    """As when its parent cannot renew it: what it took it could not start, and would give back at once, as
+    fast as it goes. With the second it is over when the first task has run."""
+    client = manager.client()
+    client.add_many(new_task("mail", n, id=f"t{n}") for n in range(5))
+    nursery.page.session_end = boottime() + left
+    ran: list[Any] = []
+
+    def run(value: Any) -> None:
+        ran.append(value)
+        nursery.page.session_end = 0.0
+
+    nursery.work((), 4, run)
+    assert nursery.pauses == [0.2] * 4
+    assert ran == ([0] if left else [])
+    assert [client.get(f"t{n}").attempt for n in range(1, 5)] == [1 if left else 0] * 4
+    assert states(client) == [(State.DONE, 0)] * len(ran) + [(State.WAITING, 0)] * (5 - len(ran))
+
+
+def test_and_goes_on_when_it_lives_again(manager: RunningManager, nursery: Nursery) -> None:
+    manager.client().add("mail", "a")
+    nursery.page.session_end = 0.0
+    nursery.on_pause = lambda: setattr(nursery.page, "session_end", boottime() + 3600)
+    nursery.work((), 100, lambda value: nursery.page.drain())
+    assert nursery.pauses == [0.2]
+    assert states(manager.client()) == [(State.DONE, 0)]
 
 
 def test_without_such_tasks_there_is_no_pause(manager: RunningManager, nursery: Nursery) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from qm.client import Client
-from qm.messages import Slot, TypeOptions, WorkerInfo
+from qm.messages import Orders, Slot, TypeOptions, WorkerInfo
 from qm.task import Lease
 from qm.testing import RunningManager, running_manager
+from qm.worker import heartbeat
 from qm.worker.heartbeat import Heartbeat
 from qm.worker.page import Page
 
@@ -81,6 +82,27 @@ def test_what_was_not_started_will_not_be(bench: Bench) -> None:
     bench.client.detach("pool")
     bench.lost()
     assert not bench.page.start_running(1, 2.0)
+
+
+def test_a_renewal_that_took_long_is_followed_by_one_that_does_not_wait(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be over half of the term since the manager has heard of us, as far as we know."""
+    now, waits = 1000.0, list[float]()
+    monkeypatch.setattr(heartbeat, "boottime", lambda: now)
+
+    def renew(session: str, wait: float, heard: object) -> Orders:
+        nonlocal now
+        waits.append(wait)
+        now += {1: 10.0, 2: 29.0, 3: 0.1}.get(len(waits), 0.0)
+        if len(waits) == 4:
+            bench.heartbeat.stop()
+        return Orders()
+
+    monkeypatch.setattr(bench.heartbeat._client, "renew", renew)
+    bench.heartbeat.run()
+    assert waits == [10.0, 10.0, 0.0, 10.0]
+    assert bench.page.session_end == 1000.0 + 10.0 + 29.0 + 0.1 + 30.0
 
 
 def test_the_thread_finds_out_by_itself(bench: Bench) -> None:
