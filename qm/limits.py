@@ -35,6 +35,9 @@ ITEMS_MAX = 10_000
 #: Tasks on one page of a list.
 PAGE_MAX = 500
 
+#: Attempts in one answer; a task that is taken and given back again and again has many.
+RECORDS_MAX = 500
+
 #: A list carries payloads up to this size whole and of larger ones only the size; `get` has the whole.
 PREVIEW_MAX = 4096
 

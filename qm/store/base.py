@@ -97,7 +97,7 @@ class Reader(Protocol):
 
     def attempts(self, id: str, before: int | None = None) -> Sequence[PackedAttempt]:
         """The attempts of a task that have ended, newest first, from the one before the number `before` on;
-        as many as `BATCH_BYTES` allow, and at least one."""
+        `RECORDS_MAX` at most, and as many as `BATCH_BYTES` allow, but at least one."""
 
     def sessions(self) -> Sequence[WorkerInfo]:
         """The sessions that were attached and not detached."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from qm.errors import BadRequest
-from qm.limits import BATCH_BYTES
+from qm.limits import BATCH_BYTES, RECORDS_MAX
 from qm.messages import ListQuery, PackedPage, Slot, WorkerInfo
 from qm.store.base import Held
 from qm.store.memory.pages import page
@@ -69,7 +69,7 @@ class Reading:
                 continue
             one = attempt(record)
             size += len(one.log) + len(one.error or b"")
-            if found and size > BATCH_BYTES:
+            if found and (size > BATCH_BYTES or len(found) == RECORDS_MAX):
                 break
             found.append(one)
         return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from qm.limits import BATCH_BYTES, PREVIEW_MAX
+from qm.limits import BATCH_BYTES, PREVIEW_MAX, RECORDS_MAX
 from qm.store.sql.paging import Place
 from qm.store.sql.reading import Reading
 from qm.store.sql.rows import attempt_of, task_of
@@ -20,7 +20,8 @@ class PostgresReader(Reading):
     """See `qm.store.base.Reader`."""
 
     def attempts(self, id: str, before: int | None = None) -> Sequence[PackedAttempt]:
-        return [attempt_of(row) for row in self.connection.run("attempts", (id, before, BATCH_BYTES))]
+        rows = self.connection.run("attempts", (id, before, BATCH_BYTES, RECORDS_MAX))
+        return [attempt_of(row) for row in rows]
 
     def _listed(self, found: Sequence[Place]) -> Iterator[tuple[Place, PackedTask]]:
         start, size = 0, 4

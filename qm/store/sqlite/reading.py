@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from qm.limits import BATCH_BYTES, PREVIEW_MAX
+from qm.limits import BATCH_BYTES, PREVIEW_MAX, RECORDS_MAX
 from qm.store.sql.paging import Place
 from qm.store.sql.reading import Reading
 from qm.store.sql.rows import attempt_of, task_of
@@ -33,7 +33,7 @@ class SQLiteReader(Reading):
         for row in self.connection.iterate("attempts", (id, before)):
             one = attempt_of(row)
             size += len(one.log) + len(one.error or b"")
-            if found and size > BATCH_BYTES:
+            if found and (size > BATCH_BYTES or len(found) == RECORDS_MAX):
                 break
             found.append(one)
         return found

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from qm.limits import BATCH_BYTES, LOG_MAX
+from qm.limits import BATCH_BYTES, LOG_MAX, RECORDS_MAX
 from qm.messages import Details, Fail, Finish, Verdict
 from qm.policy.decision import Back, Bury, Cancel, Decision
 from qm.store.base import Recovery, Store
@@ -106,6 +106,15 @@ class Attempts(ContractBase):
         rest = [one.attempt for one in verbs.attempts("a", first[-1])]
         assert first + rest == [*range(tries, 0, -1)]
         assert list(verbs.attempts("a", 1)) == []
+
+    def test_a_history_of_many_comes_in_parts_too(self, verbs: Desk) -> None:
+        """They have to find room in an answer, however little each is."""
+        add(verbs, "a")
+        for _ in range(RECORDS_MAX + 2):
+            verbs.release([take_one(verbs)], NOW)
+        first = [one.attempt for one in verbs.attempts("a")]
+        assert first == [*range(RECORDS_MAX + 2, 2, -1)]
+        assert [one.attempt for one in verbs.attempts("a", first[-1])] == [2, 1]
 
     def test_they_go_with_their_task(self, verbs: Desk) -> None:
         verbs.fail(timed_out(added_and_taken(verbs), Bury("no"), DETAILS), NOW, DAY)

@@ -364,6 +364,7 @@ WITH found AS MATERIALIZED (
     LEFT JOIN details ON details.n = a.n AND details.attempt = a.attempt
     WHERE t.id = $1::text AND ($2::bigint IS NULL OR a.attempt < $2)
     WINDOW line AS (ORDER BY a.attempt DESC ROWS UNBOUNDED PRECEDING)
+    ORDER BY a.attempt DESC LIMIT $4::bigint
 )
 SELECT a.attempt, a.outcome, a.started, a.ended, a.worker, a.cause, a.error,
        details.pid, details.exitcode, details.peak_memory, coalesce(details.log, '')
