@@ -55,8 +55,8 @@ after it had been read. With --chaos, "lost" is also an accepted result that is 
 also a task of which two results were accepted; "claimed twice" is a task that two workers had by one claim,
 or of which a second claim was given before the first had ended; "unexpected" is a task or a result that
 nobody made, "recovered" a task whose add got no answer and that is there, "parked" one that failed after
-three recorded deaths of its worker. It passes if nothing is lost, finished or claimed twice, unexpected,
-parked without those or queued in the end.
+three recorded deaths of its worker, "given in vain" one that was taken over 100 times. It passes if nothing
+is lost, finished or claimed twice, unexpected, parked without those, given in vain or queued in the end.
 
 Exit codes: 0 each task sent is done once, with the right result, or --chaos passed; 1 not so, or the workers
 or a producer died; 2 wrong usage; 4 the key or certificate was refused; 7 no manager; 130 interrupted before

@@ -10,6 +10,7 @@
                   that no worker computed in the attempt that it is told of.
 *recovered*       an add without an answer that did happen. No fault: the client may send it again.
 *parked*          failed although its code did not fail: legal only after three recorded strikes.
+*given in vain*   taken more often than any number of faults explains: somebody takes it and does not run it.
 *still queued*    not ended, though the faults are over and the queue had time to drain.
 """
 
@@ -59,6 +60,7 @@ class Findings(Struct, kw_only=True):
     parked: int = 0
     #: Of those, the ones without three recorded strikes.
     unfounded: int = 0
+    vain: int = 0
     queued: int = 0
     #: Begun more than once, which is allowed.
     repeated: int = 0
@@ -136,6 +138,7 @@ def _count(story: Story, found: Findings, crashes: Sequence[Crashed]) -> None:
     found.unfounded += "parked wrongly" in kinds
     found.parked += story.is_parked
     found.failed += story.failed_on_purpose
+    found.vain += "given in vain" in kinds
     found.queued += story.is_queued
     if story.left is not None:
         found.done += story.left.state is State.DONE

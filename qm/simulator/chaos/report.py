@@ -35,6 +35,7 @@ def rows(found: Findings) -> list[Row]:
         Row("recovered", found.recovered, "without an answer, and there: the client may say it again"),
         Row("parked", found.parked, "failed after three recorded deaths of its worker"),
         Row("parked wrongly", found.unfounded, "failed without them: must be 0"),
+        Row("given in vain", found.vain, "taken over 100 times, which no faults explain: must be 0"),
         Row("still queued", found.queued, "not ended at the end: must be 0"),
         Row("done", found.done, "ended with the result that their last attempt computed"),
         Row("failed", found.failed, "failed as their producer wanted"),

@@ -31,6 +31,11 @@ from qm.task import ENDED, State
 STRIKES: Final = 3
 
 
+#: Attempts of one task. A fault costs it one, by its worker, its manager or an answer; and it is done within
+#: seconds, while faults come by the second.
+_ATTEMPTS_MAX: Final = 100
+
+
 class Complaint(NamedTuple):
     """What is wrong with a task: one of the oracle's words, and more of them."""
 
@@ -155,6 +160,8 @@ class Story(Struct):
         if self.is_parked and left.strikes < STRIKES:
             why = left.reason or "no reason"
             yield Complaint("parked wrongly", f"{why}, with {left.strikes} recorded strikes")
+        if left.attempt > _ATTEMPTS_MAX:
+            yield Complaint("given in vain", f"{left.attempt} times")
         if self.is_queued:
             yield Complaint("still queued", f"{left.state.value} in attempt {left.attempt}")
 

@@ -67,6 +67,7 @@ def only(findings: Findings, word: str) -> bool:
         "claimed twice": findings.doubled,
         "unexpected": findings.unexpected,
         "parked wrongly": findings.unfounded,
+        "given in vain": findings.vain,
         "still queued": findings.queued,
     }
     kinds = {complaint.partition(":")[0] for complaint in findings.complaints}
@@ -216,6 +217,13 @@ def test_a_task_that_fails_as_its_producer_wants_is_not_parked() -> None:
 @pytest.mark.parametrize("state", [State.WAITING, State.SCHEDULED, State.BLOCKED, State.RUNNING])
 def test_what_has_not_ended_is_still_queued(state: State) -> None:
     assert only(found([*ADDED, Left(id=T, state=state, attempt=1)]), "still queued")
+
+
+def test_a_task_that_is_taken_again_and_again_was_given_in_vain() -> None:
+    """Nothing is lost by it, and nothing done."""
+    again = [*ADDED, *ran(101), finish(101), done(101)]
+    assert only(found(again), "given in vain")
+    assert found([*ADDED, *ran(100), finish(100), done(100)]).holds
 
 
 def claimed(attempt: int = 1, token: int = 11, slot: str = "pool 0 0", at: float = 1.0) -> Claimed:
