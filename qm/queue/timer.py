@@ -37,9 +37,9 @@ def tick(core: Core) -> float:
     if neighbours is not None:
         neighbours.look()
     leads = neighbours is None or neighbours.lead
+    end_silent(core)  # at once: only until now is it known that the manager was not asleep
     if leads:
         promote(core)
-    end_silent(core)
     more = leads and expire(core)
     now, monotonic = core.clock.now(), core.clock.monotonic()
     waits = [0.0 if more else _LOOK if neighbours is None else LOOK]
@@ -79,10 +79,11 @@ def expire(core: Core) -> bool:
 
 
 def forgive(core: Core, late: float) -> None:
-    """The timer woke so many seconds late. Over two periods the whole manager was asleep (stopped, swapped
-    out): renewals could not reach it, so all sessions get half a term before they are judged."""
+    """The timer is so many seconds late. Over two periods the whole manager was asleep (stopped, swapped
+    out): renewals could not reach it, so all sessions get half a term before they are judged. (Or its store
+    hung, which looks the same from here.)"""
     if late > 2 * _LOOK:
-        _log.warning("the manager was asleep for %.0f s or more", late)
+        _log.warning("the manager, or its store, was asleep for %.0f s or more", late)
         core.sessions.grant(core.clock.monotonic() + SESSION_TERM / 2)
 
 
@@ -103,6 +104,7 @@ class Timer(threading.Thread):
 
     def run(self) -> None:
         while not self._core.draining:
+            began = self._core.clock.monotonic()  # a manager can fall asleep in the middle of its work, too
             try:
                 seconds = tick(self._core)
             except NotCommitted as error:
@@ -111,6 +113,5 @@ class Timer(threading.Thread):
             except Exception:  # whatever it is (a full disk, mostly): without the timer nothing would move
                 _log.exception("the timer could not work, trying again in %g s", _PAUSE)
                 seconds = _PAUSE
-            expected = self._core.clock.monotonic() + seconds
             self._core.sleep_until_nudged(seconds)
-            forgive(self._core, self._core.clock.monotonic() - expected)
+            forgive(self._core, self._core.clock.monotonic() - (began + seconds))

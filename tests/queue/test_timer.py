@@ -258,6 +258,27 @@ def test_the_timer_notices_that_it_overslept(caplog: pytest.LogCaptureFixture) -
     assert "asleep for 10 s" in caplog.text
 
 
+def test_a_manager_that_falls_asleep_while_its_timer_works_ends_no_session(bench: Bench) -> None:
+    """Stopped in a commit for longer than a term: only the sleep of the timer itself was looked at."""
+    core, ticks = bench.core, 0
+    bench.leases("a")
+    bench.add(new("b", delay=1.0))
+    bench.clock.advance(1)
+    asleep = [SESSION_TERM + 10]
+    bench.store.after = lambda: bench.clock.advance(asleep.pop() if asleep else 0.0)
+
+    def doze(seconds: float) -> None:
+        nonlocal ticks
+        ticks += 1
+        if ticks == 2:
+            core.drain()
+
+    core.sleep_until_nudged = doze  # type: ignore[method-assign]
+    run(core)
+    assert not asleep and ticks == 2
+    assert bench.state("a") is State.RUNNING
+
+
 @pytest.mark.parametrize("error", [NotCommitted("no"), OSError("no space left"), KeyError("a bug")])
 def test_no_trouble_ends_the_timer(caplog: pytest.LogCaptureFixture, error: Exception) -> None:
     core = Nap(FakeClock())
