@@ -3,7 +3,7 @@
     web = WebProcess(rpc, http, authkey)
     address = web.start()
     while not stopping:
-        select.select([wakeup, *web.fds()], [], [], web.timeout())
+        wait([wakeup, *web.fds()], web.timeout())
         web.check()
     web.stop()
 
@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 from collections.abc import Callable, Iterable
+from multiprocessing.connection import wait
 from typing import Final, Protocol
 
 from msgspec.structs import replace
@@ -121,7 +121,7 @@ class WebProcess:
         self._launch()
         try:
             while self._child is not None and not self._serves:
-                select.select(self.fds(), [], [], self.timeout())
+                wait(self.fds(), self.timeout())  # select knows no descriptor above 1023
                 self._check_child(self._child, self._fail)
         except BaseException:
             self.stop()
@@ -129,7 +129,7 @@ class WebProcess:
         return self.address
 
     def fds(self) -> list[int]:
-        """What to wait for with `select`: when one is readable, `check`."""
+        """What to wait for: when one is readable, `check`."""
         return [self._child.fileno()] if self._child is not None else []
 
     def timeout(self) -> float | None:

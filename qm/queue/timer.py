@@ -19,6 +19,10 @@ _log = logging.getLogger(__name__)
 #: Rows per commit: a few milliseconds, so that calls get their turn in between.
 _CHUNK = 200
 
+#: Seconds of such commits in a row: a few million old tasks are half a minute of them and more, in which
+#: others become due and pools fall silent.
+_TURN = 0.5
+
 #: Longest sleep in seconds, the timer's period. Due times are wall-clock times, and wall clocks jump; a jump
 #: is noticed so soon, and so is a sleep of the whole manager.
 _LOOK = 5.0
@@ -33,13 +37,12 @@ def tick(core: Core) -> float:
     if neighbours is not None:
         neighbours.look()
     leads = neighbours is None or neighbours.lead
+    end_silent(core)  # at once: only until now is it known that the manager was not asleep
     if leads:
         promote(core)
-    end_silent(core)
-    if leads:
-        expire(core)
+    more = leads and expire(core)
     now, monotonic = core.clock.now(), core.clock.monotonic()
-    waits = [_LOOK if neighbours is None else LOOK]
+    waits = [0.0 if more else _LOOK if neighbours is None else LOOK]
     for moment, base in (
         (core.store.next_due() if leads else None, now),
         (core.store.next_expiry() if leads else None, now),
@@ -51,8 +54,9 @@ def tick(core: Core) -> float:
 
 
 def promote(core: Core) -> None:
-    """Scheduled tasks that are due wait now, at the tail."""
-    while not core.draining:
+    """Scheduled tasks that are due wait now, at the tail: as many as a turn has time for."""
+    until = core.clock.monotonic() + _TURN
+    while not core.draining and core.clock.monotonic() < until:
         now = core.clock.now()
         due = core.store.next_due()
         if due is None or due > now:
@@ -63,19 +67,23 @@ def promote(core: Core) -> None:
         core.tell(effects)
 
 
-def expire(core: Core) -> None:
-    """Ended tasks past their time to live go; their ids stay known for a day, and go then."""
-    while not core.draining:
+def expire(core: Core) -> bool:
+    """Ended tasks past their time to live go; their ids stay known for a day, and go then. As many as a turn
+    has time for: gives whether there may be more."""
+    until = core.clock.monotonic() + _TURN
+    while not core.draining and core.clock.monotonic() < until:
         now = core.clock.now()
         if core.commit.run(partial(_expire, now=now), sync=False) < _CHUNK:
-            return
+            return False
+    return True
 
 
 def forgive(core: Core, late: float) -> None:
-    """The timer woke so many seconds late. Over two periods the whole manager was asleep (stopped, swapped
-    out): renewals could not reach it, so all sessions get half a term before they are judged."""
+    """The timer is so many seconds late. Over two periods the whole manager was asleep (stopped, swapped
+    out): renewals could not reach it, so all sessions get half a term before they are judged. (Or its store
+    hung, which looks the same from here.)"""
     if late > 2 * _LOOK:
-        _log.warning("the manager was asleep for %.0f s or more", late)
+        _log.warning("the manager, or its store, was asleep for %.0f s or more", late)
         core.sessions.grant(core.clock.monotonic() + SESSION_TERM / 2)
 
 
@@ -96,6 +104,7 @@ class Timer(threading.Thread):
 
     def run(self) -> None:
         while not self._core.draining:
+            began = self._core.clock.monotonic()  # a manager can fall asleep in the middle of its work, too
             try:
                 seconds = tick(self._core)
             except NotCommitted as error:
@@ -104,6 +113,5 @@ class Timer(threading.Thread):
             except Exception:  # whatever it is (a full disk, mostly): without the timer nothing would move
                 _log.exception("the timer could not work, trying again in %g s", _PAUSE)
                 seconds = _PAUSE
-            expected = self._core.clock.monotonic() + seconds
             self._core.sleep_until_nudged(seconds)
-            forgive(self._core, self._core.clock.monotonic() - expected)
+            forgive(self._core, self._core.clock.monotonic() - (began + seconds))

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from qm.logs import printable
 from qm.messages import PackedPage
+from qm.payload import show_text
 from qm.task import PackedTask, State
 from qm.web.preview import show_input, show_outcome
 
@@ -56,7 +57,7 @@ def row(task: PackedTask) -> Row:
         attempt=task.attempt,
         worker=line(task.worker) if task.worker else None,
         progress=task.progress,
-        note=line(task.note) if task.note else None,
+        note=line(show_text(task.note)) if task.note else None,
     )
 
 

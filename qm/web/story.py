@@ -8,6 +8,7 @@ from typing import Final
 from msgspec import Struct
 
 from qm.logs import printable
+from qm.payload import show_text
 from qm.task import Outcome, PackedAttempt, PackedTask, State
 from qm.web.preview import show_error, show_input, show_output
 from qm.web.reader import Story
@@ -113,7 +114,7 @@ def _task(task: PackedTask) -> ShownTask:
         timeout=task.timeout,
         worker=line(task.worker) if task.worker else None,
         progress=task.progress,
-        note=line(task.note, _PAYLOAD) if task.note else None,
+        note=line(show_text(task.note), _PAYLOAD) if task.note else None,
         cancelling=task.cancelling,
     )
 
@@ -130,7 +131,7 @@ def _attempt(attempt: PackedAttempt) -> ShownAttempt:
         pid=attempt.pid,
         exitcode=attempt.exitcode,
         peak_memory=attempt.peak_memory,
-        log=_block(attempt.log[-_LOG:]),
+        log=_block(show_text(attempt.log)[-_LOG:]),
     )
 
 

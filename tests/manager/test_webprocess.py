@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
+import resource
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +22,7 @@ from qm.manager.webprocess import (
 from qm.testing import FakeClock
 from qm.wire.address import Address
 from qm.wire.handover import WebConfig, WebExit
+from tests.wants import want
 
 KEY = b"k" * 32
 HERE = Address("127.0.0.1", 0)
@@ -113,6 +116,28 @@ def test_it_starts_and_tells_where_it_serves(stage: Stage) -> None:
     assert stage.configs[0].key == KEY
     assert stage.configs[0].tls == "pin:c"
     assert stage.configs[0].parent == os.getpid()
+
+
+def test_it_starts_beside_a_thousand_connections(stage: Stage) -> None:
+    """Pools that come back while it starts take the first descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    want(hard == resource.RLIM_INFINITY or hard >= 2000, "2,000 descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2000), hard))
+    child = stage.spawn
+    far: list[int] = []
+
+    def spawn(config: WebConfig) -> FakeChild:
+        made = child(config)
+        far.append(fcntl.fcntl(made.fileno(), fcntl.F_DUPFD_CLOEXEC, 1500))
+        made.fileno = lambda: far[0]  # type: ignore[method-assign]
+        return made
+
+    stage.web._spawn = spawn
+    try:
+        assert stage.web.start() == SERVED
+    finally:
+        os.close(far[0])
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_while_it_serves_there_is_nothing_to_do_but_wait(stage: Stage) -> None:

@@ -140,6 +140,40 @@ def test_forgotten_ids_go_even_where_no_task_ever_expires(bench: Bench) -> None:
     assert not bench.store._tables or not bench.store._tables.tombstones
 
 
+def test_a_million_old_tasks_hold_up_neither_those_that_are_due_nor_the_end_of_a_silent_pool(
+    bench: Bench,
+) -> None:
+    ids = [f"old{n:03}" for n in range(600)]
+    bench.add(*ids)
+    bench.queue.cancel(ids)
+    bench.clock.jump(KEEP_ENDED)
+    bench.leases("running")
+    bench.add(new("later", delay=SESSION_TERM))
+    bench.store.after = lambda: bench.clock.advance(0.3)  # a slow disk
+    assert bench.tick() == 0.0, "there is more to do"
+    assert bench.queue.status().states[State.CANCELLED] == 200
+    bench.store.after = lambda: None
+    bench.clock.advance(SESSION_TERM)
+    bench.store.after = lambda: bench.clock.advance(0.6)
+    bench.tick()
+    assert (bench.state("running"), bench.state("later")) == (State.WAITING, State.WAITING)
+    assert bench.queue.status().states[State.CANCELLED] == 0
+    assert bench.tick() == PERIOD, "the ids are known for a day yet"
+
+
+def test_a_million_due_tasks_do_not_hold_up_the_end_of_a_silent_pool(bench: Bench) -> None:
+    bench.leases("running")
+    bench.add(*(new(f"due{n:03}", delay=SESSION_TERM) for n in range(600)))
+    bench.clock.advance(SESSION_TERM)
+    bench.store.after = lambda: bench.clock.advance(0.6)
+    assert bench.tick() == 0.0, "there is more to do"
+    assert bench.state("running") is State.WAITING
+    assert bench.queue.status().states[State.SCHEDULED] == 400
+    while bench.tick() == 0.0:
+        continue
+    assert bench.queue.status().states[State.SCHEDULED] == 0
+
+
 def test_a_tick_that_fails_leaves_all_as_it_was_for_the_next(bench: Bench) -> None:
     bench.add(new("a", delay=1.0))
     bench.clock.advance(1)
@@ -222,6 +256,27 @@ def test_the_timer_notices_that_it_overslept(caplog: pytest.LogCaptureFixture) -
     with caplog.at_level(logging.WARNING):
         run(core)
     assert "asleep for 10 s" in caplog.text
+
+
+def test_a_manager_that_falls_asleep_while_its_timer_works_ends_no_session(bench: Bench) -> None:
+    """Stopped in a commit for longer than a term: only the sleep of the timer itself was looked at."""
+    core, ticks = bench.core, 0
+    bench.leases("a")
+    bench.add(new("b", delay=1.0))
+    bench.clock.advance(1)
+    asleep = [SESSION_TERM + 10]
+    bench.store.after = lambda: bench.clock.advance(asleep.pop() if asleep else 0.0)
+
+    def doze(seconds: float) -> None:
+        nonlocal ticks
+        ticks += 1
+        if ticks == 2:
+            core.drain()
+
+    core.sleep_until_nudged = doze  # type: ignore[method-assign]
+    run(core)
+    assert not asleep and ticks == 2
+    assert bench.state("a") is State.RUNNING
 
 
 @pytest.mark.parametrize("error", [NotCommitted("no"), OSError("no space left"), KeyError("a bug")])

@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 
 from qm.errors import AuthFailed, QueueError, TimedOut
+from qm.limits import LOG_MAX
+from qm.messages import SEALED_NOTE_MAX, Details, Finish
+from qm.payload import pack
+from qm.sealing import Keyring, PayloadKeys, Place, Purpose, new_key
 from qm.task import Failure
 from qm.web.app import build
 from qm.web.guard import HEADERS
@@ -156,6 +160,23 @@ def test_parameters_that_a_route_does_not_know_are_refused(manager: Manager, pat
     answer = ask(manager, path, "limit=5")
     assert answer.status == 400
     assert "there is no parameter 'limit'" in error_of(answer)["message"]
+
+
+def test_sealed_notes_and_logs_are_shown_by_their_size(manager: Manager) -> None:
+    """As payloads are: nobody reads Base64."""
+    keyring = Keyring(PayloadKeys((new_key(),)))
+    id_ = manager.client.add("work", "long")
+    lease = manager.take("work")
+    note = keyring.seal_text(Place(Purpose.NOTE, id_, 1), "a quarter", SEALED_NOTE_MAX)
+    manager.client.progress(lease, 0.25, note)
+    shown = f"sealed ({len(note)} bytes)"
+    (row,) = told(ask(manager, "/api/tasks", "state=running"))["tasks"]
+    task = told(ask(manager, f"/api/tasks/{id_}"))["task"]
+    assert (row["note"], task["note"]) == (shown, shown)
+    log = keyring.seal_text(Place(Purpose.LOG, id_, 1), "line\n" * 10_000, LOG_MAX)
+    manager.remote.queue().finish([Finish(lease, pack(1), Details(log=log))])
+    (attempt,) = told(ask(manager, f"/api/tasks/{id_}"))["attempts"]
+    assert attempt["log"] == f"sealed ({len(log):,} bytes)"
 
 
 def test_one_task_is_told_with_its_attempts(manager: Manager) -> None:

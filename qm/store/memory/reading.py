@@ -68,7 +68,7 @@ class Reading:
             if record is None:  # it runs
                 continue
             one = attempt(record)
-            size += len(one.log) + len(one.error or b"")
+            size += len(one.log.encode()) + len(one.error or b"")
             if found and (size > BATCH_BYTES or len(found) == RECORDS_MAX):
                 break
             found.append(one)

@@ -32,7 +32,7 @@ class SQLiteReader(Reading):
         size = 0
         for row in self.connection.iterate("attempts", (id, before)):
             one = attempt_of(row)
-            size += len(one.log) + len(one.error or b"")
+            size += len(one.log.encode()) + len(one.error or b"")
             if found and (size > BATCH_BYTES or len(found) == RECORDS_MAX):
                 break
             found.append(one)

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Final, Literal
 
 import apsw
 import msgspec
@@ -29,10 +29,14 @@ from qm.task import Lease, PackedAttempt, PackedTask, State
 
 Durability = Literal["full", "relaxed"]
 
+#: Reading connections at once. Each has two descriptors, of the 128 that a manager's connections leave to all
+#: else, and up to 2 MiB of pages; more would only wait for the same processors.
+_READERS_MAX: Final = 32
+
 
 class SQLiteStore(Alone):
     """Tasks in one SQLite file. One process owns it; its threads share one writing connection and take turns,
-    while reads go by connections of their own and wait for nobody.
+    while reads go by connections of their own and wait for no writer.
     """
 
     kind: str = "sqlite"
@@ -54,6 +58,7 @@ class SQLiteStore(Alone):
         self._checkpointer.watch(db)
         self._checkpointer.start()
         self._readers: list[SQLiteReader] = []
+        self._reading = threading.Semaphore(_READERS_MAX)
         self._closed = False
 
     @classmethod
@@ -210,19 +215,26 @@ class SQLiteStore(Alone):
     @contextmanager
     def _reader(self) -> Iterator[SQLiteReader]:
         """A reading connection from the pool. list.pop and append are atomic, so it needs no lock."""
-        self._check_open()
+        with self._reading:
+            self._check_open()
+            try:
+                reader = self._readers.pop()
+            except IndexError:
+                reader = self._new_reader()
+            try:
+                yield reader
+            finally:
+                if self._closed:
+                    reader.connection.close()
+                else:
+                    self._readers.append(reader)
+
+    def _new_reader(self) -> SQLiteReader:
         try:
-            reader = self._readers.pop()
-        except IndexError:
-            db = Connection(open_reader(self.path), self.health)
-            reader = SQLiteReader(db, self._ledger.counts)
-        try:
-            yield reader
-        finally:
-            if self._closed:
-                reader.connection.close()
-            else:
-                self._readers.append(reader)
+            db = open_reader(self.path)
+        except apsw.Error as error:  # out of descriptors, mostly
+            raise self.health.judge(error) from error
+        return SQLiteReader(Connection(db, self.health), self._ledger.counts)
 
 
 def _open_by_reserve(path: Path, reserve: Reserve, may_migrate: bool) -> apsw.Connection:

@@ -116,6 +116,15 @@ class Attempts(ContractBase):
         assert first == [*range(RECORDS_MAX + 2, 2, -1)]
         assert [one.attempt for one in verbs.attempts("a", first[-1])] == [2, 1]
 
+    def test_a_part_of_a_long_history_is_measured_in_bytes(self, verbs: Desk) -> None:
+        """In characters, sixteen such logs would be more than a frame can carry."""
+        add(verbs, "a")
+        log = "\U0001f600" * LOG_MAX
+        for _ in range(BATCH_BYTES // LOG_MAX):
+            verbs.fail(timed_out(take_one(verbs), again(0), Details(log=log)), NOW, DAY)
+        found = verbs.attempts("a")
+        assert 1 <= sum(len(one.log.encode()) for one in found) <= BATCH_BYTES
+
     def test_they_go_with_their_task(self, verbs: Desk) -> None:
         verbs.fail(timed_out(added_and_taken(verbs), Bury("no"), DETAILS), NOW, DAY)
         verbs.forget(["a"], NOW)
