@@ -4,9 +4,11 @@ A child's standard output and error go to a file in memory that its parent has o
 goes there as well as to the pool's own. Whether a task wrote anything costs no system call: behind the place
 where the last one ended, the file is zeros.
 
-The file cannot grow. Between two tasks it is begun anew once it is longer than `_TURN`; while a task runs,
-what Python writes begins it anew by itself, and the parent does it for other programs as often as it looks.
-So a program that writes 64 MiB between two looks (a second) finds its standard output full: it gets EPERM.
+The file can neither grow nor be cut. Between two tasks it is begun anew once it is longer than `_TURN`;
+while a task runs, what Python writes begins it anew by itself, and the parent does it for other programs as
+often as it looks. So a program that writes 64 MiB between two looks (a second) finds its standard output
+full: it gets EPERM. So does one that opens it anew by its name (`> /dev/stderr` in a script), which would
+cut it; `>&2` does not.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ _TURN: Final = 1 << 20
 _TURN_WITHIN: Final = 4 << 20
 
 _F_ADD_SEALS: Final = 1033
+_F_SEAL_SHRINK: Final = 2
 _F_SEAL_GROW: Final = 4
 _KEEP_SIZE_AND_PUNCH_HOLE: Final = 3
 
@@ -53,7 +56,8 @@ class Output:
         """An empty file."""
         fd = os.memfd_create("qmworker-output", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(fd, _SIZE)
-        fcntl.fcntl(fd, _F_ADD_SEALS, _F_SEAL_GROW)
+        # who reads a mapped file that was cut short dies of SIGBUS: the child, and the pool with it
+        fcntl.fcntl(fd, _F_ADD_SEALS, _F_SEAL_GROW | _F_SEAL_SHRINK)
         return cls(fd)
 
     def __reduce__(self) -> tuple[Any, ...]:

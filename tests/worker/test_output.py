@@ -133,3 +133,15 @@ def test_a_spawned_childs_standard_output_is_read_by_its_parent_even_after_its_d
     assert output.tail(0).endswith("y\nthe end")
     ours.close()
     theirs.close()
+
+
+def test_nobody_can_cut_it_short_under_those_who_read_it(output: Output) -> None:
+    """As `echo > /dev/stderr` in a script would: a mapped file that was cut is death by SIGBUS."""
+    os.write(output.fd, b"said")
+    for cut in (
+        lambda: os.ftruncate(output.fd, 0),
+        lambda: os.open(f"/proc/self/fd/{output.fd}", os.O_WRONLY | os.O_TRUNC),
+    ):
+        with pytest.raises(PermissionError):
+            cut()
+    assert output.tail(0) == "said"
