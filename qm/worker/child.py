@@ -69,6 +69,7 @@ class Child:
         #: When it goes off.
         self._looked_at = 0.0
         self._output = output
+        self._pid = os.getpid()
         self._interrupts = Interrupts(page)
         self._delay = delay
         self._pace = Pace(1 if delay else min(o.prefetch or TAKE_MAX for o in options.values()))
@@ -120,6 +121,8 @@ class Child:
                 break
             logs.bind(task=taken.id, attempt=taken.lease.attempt)
             outcome = execute(self._operations, taken)
+            if os.getpid() != self._pid:
+                _end_fork(outcome)
             if type(outcome) is not Finish or self._output.written() or self._interrupts.told:
                 outcome = self._detailed(outcome)
                 self._shut_out = was_shut(taken)
@@ -220,6 +223,15 @@ def _tell(taken: Taken, outcome: Settlement, seconds: float) -> None:
     kind = unpack_failure(outcome.error).type
     level = logging.INFO if outcome.outcome is Outcome.CANCELLED else logging.WARNING
     _log.log(level, "%s: %s after %.3f s; see: qmclient show %s", taken.type, kind, seconds, taken.id)
+
+
+def _end_fork(outcome: Settlement) -> None:
+    """A fork that the task made has come back from it, by a return or an exception. It would work on as a
+    second child with our slot and our page; and its outcome is not the task's."""
+    how = f": {unpack_failure(outcome.error)}" if isinstance(outcome, Fail) else ""
+    _log.error("a process that the task forked came back from it, and ends; it should call os._exit")
+    os.write(2, f"the fork {os.getpid()} came back{how}\n".encode("utf-8", "backslashreplace"))
+    os._exit(1)
 
 
 def _refused(settlement: Settlement, error: BadRequest) -> Settlement:
