@@ -130,7 +130,7 @@ class Child:
             self._page.stop_running()
             if self._tells_all or type(outcome) is Fail:
                 _tell(taken, outcome, boottime() - now)
-            if self._shut_out:
+            if self._shut_out or self._robbed:
                 break
         if batch:
             logs.unbind("task", "attempt")
@@ -158,14 +158,16 @@ class Child:
 
     def _detailed(self, outcome: Settlement) -> Settlement:
         """The outcome of a task that was not quiet, with what the flight recorder keeps of it."""
+        self._robbed = self._robbed or not self._output.intact()
         told, self._interrupts.told = self._interrupts.told, None
         most = LOG_MAX_OK if isinstance(outcome, Finish) else LOG_MAX
         details = Details(
             pid=os.getpid(),
             peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            log=self._output.tail(self._output.start, most),
+            log="" if self._robbed else self._output.tail(self._output.start, most),
         )
-        self._mark()
+        if not self._robbed:
+            self._mark()
         if isinstance(outcome, Finish):
             return Finish(outcome.lease, outcome.output, details)
         if isinstance(outcome, Fail):

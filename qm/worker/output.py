@@ -48,6 +48,7 @@ class Output:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._map = mmap.mmap(fd, _SIZE, prot=mmap.PROT_READ)
+        self._inode = os.fstat(fd).st_ino
         #: Where the running task's output begins. The child's own.
         self.start = 0
 
@@ -110,9 +111,10 @@ class Output:
         logging.getLogger().addHandler(_Lines())
 
     def intact(self) -> bool:
-        """Whether standard output still is this file: a task may have closed all descriptors."""
+        """Whether standard output and our descriptor still are this file: a task may have closed all
+        descriptors, or all but the first three, and ours may be another file's now."""
         try:
-            return os.lseek(1, 0, os.SEEK_CUR) >= self.start
+            return os.lseek(1, 0, os.SEEK_CUR) >= self.start and os.fstat(self.fd).st_ino == self._inode
         except OSError:
             return False
 
