@@ -103,7 +103,8 @@ class Output:
     def redirect(self) -> None:
         """Standard output and error, and the log, go here from now on; unbuffered: a death asks nobody."""
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            if stream is not None:  # closed before we were started
+                stream.flush()
         for fd in (1, 2):
             os.dup2(self.fd, fd)
         sys.stdout = _text(_Stream(self, 1))
