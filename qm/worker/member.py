@@ -81,6 +81,11 @@ class Member:
         assert self.process.pid is not None  # it has been started
         return self.process.pid
 
+    def has_spoken(self) -> bool:
+        """Whether `hear` need not wait. A fork that its module has left behind may hold the pipe of a dead
+        child open for ever."""
+        return self.pipe.poll()
+
     def hear(self) -> None:
         """Reads what the child said about its loading."""
         try:

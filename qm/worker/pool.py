@@ -230,7 +230,7 @@ class Pool:
     def _bury(self, member: Member) -> None:
         """A child is dead: says so, and starts another unless we are leaving."""
         self._members.remove(member)
-        if member.ready is None:
+        if member.ready is None and member.has_spoken():
             self._hear(member)
         death = member.bury()
         slot, code = member.slot, death.crash.exitcode

@@ -337,6 +337,11 @@ def test_children_that_die_at_their_start_are_not_respawned_for_ever(pools: Pool
     assert "3 children in a row died before they could work (exit code 5)" in output
 
 
+def test_a_fork_of_a_module_whose_child_dies_at_its_start_holds_nobody_up(pools: Pools) -> None:
+    pools.write("my_ops", "import os, time\nif os.fork() == 0:\n    time.sleep(1000)\nos._exit(9)")
+    assert "died before they could work (exit code 9)" in output_of(pools.start())
+
+
 def test_children_that_are_killed_while_they_start_end_no_pool_that_has_worked(
     client: Client, pools: Pools, tmp_path: Path
 ) -> None:
