@@ -156,6 +156,19 @@ def _children(pool: subprocess.Popen[str]) -> list[str]:
     return Path(f"/proc/{pool.pid}/task/{pool.pid}/children").read_text().split()
 
 
+@pytest.mark.parametrize("drain", [30 * 86400, float("inf")])
+def test_a_drain_may_last_as_long_as_one_likes(
+    client: Client, pools: Pools, tmp_path: Path, drain: float
+) -> None:
+    pool = pools.start(drain=drain)
+    task = Blocked(client, tmp_path)
+    task.runs()
+    pool.terminate()
+    time.sleep(0.3)
+    assert task.open().state is State.DONE
+    assert "Traceback" not in output_of(pool) and pool.returncode == 0
+
+
 def test_the_second_signal_kills_and_the_task_goes_back_uncounted(
     client: Client, pools: Pools, tmp_path: Path
 ) -> None:
