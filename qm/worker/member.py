@@ -48,9 +48,20 @@ class Member:
         Raises OSError where the system has no room for another process.
         """
         self.slot = slot
-        self.page = Page.create()
-        self._output = Output.create()
-        self.alarm = Alarm.create(_HOSTAGE_SECONDS)
+        with contextlib.ExitStack() as made:  # pipes close by themselves
+            self.page = Page.create()
+            made.callback(self.page.sent)
+            self._output = Output.create()
+            made.callback(self._output.close)
+            self.alarm = Alarm.create(_HOSTAGE_SECONDS)
+            made.callback(self.alarm.close)
+            self._start(context, config)
+            made.pop_all()
+        self.page.sent()
+        self.killed = False
+        self.watch = Watch(self._pid, self.page, self._output, grace)
+
+    def _start(self, context: SpawnContext, config: ChildConfig) -> None:
         self.ready: Ready | None = None
         self.broken: str | None = None
         self._started = False
@@ -59,22 +70,13 @@ class Member:
         self.process = context.Process(
             target=process.main,
             args=(config, theirs, lifeline, self.page, self.alarm, self._output),
-            name=f"qmworker-{slot.index}",
+            name=f"qmworker-{self.slot.index}",
         )
-        try:
-            self.process.start()
-        except OSError:
-            self.page.sent()
-            self.alarm.close()
-            self._output.close()
-            raise
+        self.process.start()
         theirs.close()
         lifeline.close()
-        self.page.sent()
         #: Readable once it is dead. The process's own sentinel is not: a task's forks would hold it open.
         self.death = os.pidfd_open(self._pid)
-        self.killed = False
-        self.watch = Watch(self._pid, self.page, self._output, grace)
 
     @property
     def _pid(self) -> int:

@@ -56,10 +56,14 @@ class Output:
     def create(cls) -> Output:
         """An empty file."""
         fd = os.memfd_create("qmworker-output", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(fd, _SIZE)
-        # who reads a mapped file that was cut short dies of SIGBUS: the child, and the pool with it
-        fcntl.fcntl(fd, _F_ADD_SEALS, _F_SEAL_GROW | _F_SEAL_SHRINK)
-        return cls(fd)
+        try:
+            os.ftruncate(fd, _SIZE)
+            # who reads a mapped file that was cut short dies of SIGBUS: the child, and the pool with it
+            fcntl.fcntl(fd, _F_ADD_SEALS, _F_SEAL_GROW | _F_SEAL_SHRINK)
+            return cls(fd)
+        except BaseException:  # the map takes another descriptor
+            os.close(fd)
+            raise
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _attach, (reduction.DupFd(self.fd),)

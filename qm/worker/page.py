@@ -83,8 +83,12 @@ class Page:
     def create(cls) -> Page:
         """A fresh page: nothing held."""
         fd = os.memfd_create("qmworker-page", os.MFD_CLOEXEC)
-        os.ftruncate(fd, _SIZE)
-        return cls(fd)
+        try:
+            os.ftruncate(fd, _SIZE)
+            return cls(fd)
+        except BaseException:  # the map takes another descriptor
+            os.close(fd)
+            raise
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _attach, (reduction.DupFd(self._fd),)
