@@ -80,6 +80,8 @@ class Child:
         #: What has ended and is not known to be settled.
         self._outcomes: list[Settlement] = []
         self._never = threading.Event()
+        #: Our parent has told us to leave; it ends the pause between two tasks.
+        self._leaving = threading.Event()
         #: Asked once: a task that ends well costs no more than the look.
         self._tells_all = _log.isEnabledFor(logging.DEBUG)
 
@@ -92,7 +94,9 @@ class Child:
 
     def settle_early(self) -> None:
         """From another thread, while a long task runs: hands in what ended before it. The next exchange says
-        it again, which is `repeated`, a success."""
+        it again, which is `repeated`, a success. Ends a pause, if we have to leave."""
+        if self._page.draining:
+            self._leaving.set()
         ended = self._outcomes[:]
         finished = [outcome for outcome in ended if isinstance(outcome, Finish)]
         failed = [outcome for outcome in ended if isinstance(outcome, Fail)]
@@ -183,7 +187,7 @@ class Child:
                 _log.warning("task %s went to another worker, its result is dropped", outcome.lease.id)
         self._outcomes.clear()
         if pause and not self._page.draining:
-            self._never.wait(pause)
+            self._leaving.wait(pause)
         return answer.tasks
 
     def _pause(self) -> float:

@@ -114,8 +114,7 @@ class Member:
         batch = self.page.revoke()
         wait([], _REVOKE_SECONDS)
         unstarted = self.page.unstarted(batch)
-        with contextlib.suppress(BrokenPipeError):  # dead: its burial gives everything back
-            self._lifeline.send_bytes(b"settle")
+        self._call()
         return unstarted
 
     def look(self, now: float, cancelled: Collection[Lease]) -> None:
@@ -134,6 +133,8 @@ class Member:
         self.page.drain()
         if not self._started:  # it has nothing to settle, and would not look before it works
             self.kill()
+        else:
+            self._call()  # it may pause between two tasks
 
     def kill(self) -> None:
         """Kills the child and whatever its task has started."""
@@ -171,6 +172,11 @@ class Member:
         # multiprocessing would wait for it in vain
         self.process._popen.returncode = os.waitstatus_to_exitcode(status)  # type: ignore[attr-defined]
         return usage.ru_maxrss * 1024
+
+    def _call(self) -> None:
+        """Has it hand in what has ended, and look whether it has to leave."""
+        with contextlib.suppress(BrokenPipeError):  # dead: its burial gives everything back
+            self._lifeline.send_bytes(b"settle")
 
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError):  # nobody left, or it has not made its group yet

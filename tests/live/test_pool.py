@@ -156,6 +156,18 @@ def _children(pool: subprocess.Popen[str]) -> list[str]:
     return Path(f"/proc/{pool.pid}/task/{pool.pid}/children").read_text().split()
 
 
+def test_who_pauses_between_two_tasks_leaves_at_once(client: Client, pools: Pools) -> None:
+    pools.write(
+        "patient",
+        'import qm\nif __name__ == "__main__":\n    qm.Worker(processes=1, delay=300, drain=300).run()',
+    )
+    pool = pools.start(script="patient")
+    assert client.result(client.add("reverse", "abc"), wait=20) == "cba"
+    pool.terminate()
+    output_of(pool)
+    assert pool.returncode == 0
+
+
 @pytest.mark.parametrize("drain", [30 * 86400, float("inf")])
 def test_a_drain_may_last_as_long_as_one_likes(
     client: Client, pools: Pools, tmp_path: Path, drain: float
