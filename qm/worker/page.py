@@ -38,6 +38,9 @@ _HELD: Final = 17
 _PLACE: Final = 18
 _RUNNING: Final = 19
 
+#: The last number of a batch: after it comes 1 again, since 0 is "none was ever revoked".
+_BATCH_MAX: Final = 2**31 - 1
+
 #: Offset in bytes.
 _AT_LEASES: Final = 128
 
@@ -159,7 +162,7 @@ class Page:
         0 for as long as it likes."""
         # the number first: a parent that reads half of the old batch and half of this one then knows it
         ints = self._ints
-        ints[_BATCH] += 1
+        ints[_BATCH] = ints[_BATCH] + 1 if ints[_BATCH] < _BATCH_MAX else 1
         ints[_RUNNING] = 0
         ints[_HELD] = 0
         ints[_PLACE] = -1
