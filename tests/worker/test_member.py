@@ -28,6 +28,7 @@ def test_a_child_that_could_not_be_started_leaves_no_descriptor_behind(free: int
     context = get_context("spawn")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     fillers: list[int] = []
+    gc.collect()
     before = descriptors()
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(before) + 20, hard))
     try:
@@ -44,4 +45,4 @@ def test_a_child_that_could_not_be_started_leaves_no_descriptor_behind(free: int
             os.close(filler)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     gc.collect()
-    assert descriptors() == before
+    assert descriptors() <= before
