@@ -14,8 +14,14 @@ HTTP_PORT: Final = 8080
 
 
 def home() -> Path:
-    """The folder of the key and the store: QM_HOME, else ~/.qmanager."""
-    return Path(os.environ.get("QM_HOME") or Path.home() / ".qmanager")
+    """The folder of the key and the store: QM_HOME, else ~/.qmanager. Raises `BadRequest` where there is
+    neither: a container's user may have no home."""
+    if given := os.environ.get("QM_HOME"):
+        return Path(given)
+    try:
+        return Path.home() / ".qmanager"
+    except RuntimeError:
+        raise BadRequest("this user has no home folder", hint="name a folder by QM_HOME") from None
 
 
 def rpc() -> str:

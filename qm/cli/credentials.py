@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from qm import environment
 from qm.cli.settings import TLSFiles
 from qm.clock import SystemClock
+from qm.errors import BadRequest
 from qm.manager.admission import Admission
-from qm.wire.keys import make_key, new_secret, read_keys
+from qm.wire.keys import is_missing, make_key, new_secret, read_keys
 from qm.wire.roles import Key, Role
 
 if TYPE_CHECKING:
@@ -43,14 +45,15 @@ class Credentials:
 
     def open(self) -> Admission:
         """Reads the files; at the first start of all a key is made. Raises `BadRequest`."""
-        if not self._authkey_file.exists():
+        if is_missing(self._authkey_file):
             make_key(self._authkey_file)
             _log.info("made a key for clients and workers: %s", self._authkey_file)
         else:
             _log.info("clients and workers need a key of those in %s", self._authkey_file)
-        home = environment.home()
-        if home.is_dir() and stat.S_IMODE(home.stat().st_mode) & 0o077:
-            _log.warning("%s is open to other users; chmod 700 %s", home, home)
+        with suppress(BadRequest, OSError):  # all files may be elsewhere
+            home = environment.home()
+            if stat.S_IMODE(home.stat().st_mode) & 0o077:
+                _log.warning("%s is open to other users; chmod 700 %s", home, home)
         return self.read()
 
     def read(self) -> Admission:

@@ -11,7 +11,7 @@ from qm.client.patience import Patience
 from qm.errors import BadRequest, QueueError
 from qm.wire.address import Address, connect, parse_addresses
 from qm.wire.failures import none_answers
-from qm.wire.keys import read_key
+from qm.wire.keys import is_missing, read_key
 from qm.wire.remote import unreachable
 
 #: Seconds for the look whether anybody is there.
@@ -59,7 +59,7 @@ def _find_tls(arguments: Arguments) -> str:
 
 def _find_key(path: Path, addresses: tuple[Address, ...]) -> bytes:
     def once() -> bytes:
-        if not path.exists():
+        if is_missing(path):
             _look_for(addresses)
         return read_key(path)
 

@@ -31,7 +31,8 @@ def run(name: str, usage: str, argv: Sequence[str] | None, work: Callable[[Argum
     is something to do about it, a line with a hint; `qm.cli.exits` has the exit codes.
     """
     verbose = 0
-    if isinstance(sys.stdout, TextIOWrapper):  # None where it was closed
+    _fill_standard_descriptors()
+    if isinstance(sys.stdout, TextIOWrapper):  # else it is somebody's own object
         sys.stdout.reconfigure(errors="backslashreplace")  # the terminal may not have all letters
     try:
         arguments = _parse(name, usage, sys.argv[1:] if argv is None else argv)
@@ -39,8 +40,7 @@ def run(name: str, usage: str, argv: Sequence[str] | None, work: Callable[[Argum
             return arguments
         verbose = arguments.count("--verbose")
         code = work(arguments)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        sys.stdout.flush()
         return code
     except KeyboardInterrupt as error:
         return code_of(error)
@@ -51,6 +51,19 @@ def run(name: str, usage: str, argv: Sequence[str] | None, work: Callable[[Argum
             traceback.print_exc()
         _explain(name, error)
         return code_of(error)
+
+
+def _fill_standard_descriptors() -> None:
+    """What was closed at our start, as by `2>&-`, reads and writes nowhere. Else the next file or connection
+    would have its number and be sent what is logged; and Python prints to stdout what was for no stderr."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free: this one
+    sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115 - as long as the process
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", errors="backslashreplace", closefd=False)  # noqa: SIM115
 
 
 def _parse(name: str, usage: str, argv: Sequence[str]) -> Arguments | int:

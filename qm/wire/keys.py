@@ -54,6 +54,17 @@ def read_keys(path: Path) -> tuple[Key, ...]:
 _HINT: Final = "qmanager makes it at its first start; copy it to other hosts and name it by --authkey-file"
 
 
+def is_missing(path: Path) -> bool:
+    """Whether there is no file. One that we are not let near is there, and cannot be read."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def read_secret(path: Path, what: str, hint: str) -> bytes:
     """The bytes of a file that is for us alone. Raises `BadRequest` where it is not, or cannot be read."""
     try:
@@ -117,7 +128,7 @@ def make_key(path: Path) -> bytes:
 
     Raises `BadRequest` where that is not possible, and as `read_key`.
     """
-    if os.path.exists(path):  # it may be in a folder that we cannot write, as a mounted secret is
+    if not is_missing(path):  # it may be in a folder that we cannot write, as a mounted secret is
         return read_key(path)
     try:
         return _make_key(path)

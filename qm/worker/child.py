@@ -69,6 +69,7 @@ class Child:
         #: When it goes off.
         self._looked_at = 0.0
         self._output = output
+        self._pid = os.getpid()
         self._interrupts = Interrupts(page)
         self._delay = delay
         self._pace = Pace(1 if delay else min(o.prefetch or TAKE_MAX for o in options.values()))
@@ -81,6 +82,8 @@ class Child:
         #: What has ended and is not known to be settled.
         self._outcomes: list[Settlement] = []
         self._never = threading.Event()
+        #: Our parent has told us to leave; it ends the pause between two tasks.
+        self._leaving = threading.Event()
         #: Asked once: a task that ends well costs no more than the look.
         self._tells_all = _log.isEnabledFor(logging.DEBUG)
 
@@ -93,7 +96,9 @@ class Child:
 
     def settle_early(self) -> None:
         """From another thread, while a long task runs: hands in what ended before it. The next exchange says
-        it again, which is `repeated`, a success."""
+        it again, which is `repeated`, a success. Ends a pause, if we have to leave."""
+        if self._page.draining:
+            self._leaving.set()
         ended = self._outcomes[:]
         finished = [outcome for outcome in ended if isinstance(outcome, Finish)]
         failed = [outcome for outcome in ended if isinstance(outcome, Fail)]
@@ -123,6 +128,8 @@ class Child:
                 break
             logs.bind(task=taken.id, attempt=taken.lease.attempt)
             outcome = execute(self._operations, taken)
+            if os.getpid() != self._pid:
+                _end_fork(outcome)
             if type(outcome) is not Finish or self._output.written() or self._interrupts.told:
                 outcome = self._detailed(outcome)
                 self._shut_out = was_shut(taken)
@@ -130,7 +137,7 @@ class Child:
             self._page.stop_running()
             if self._tells_all or type(outcome) is Fail:
                 _tell(taken, outcome, boottime() - now)
-            if self._shut_out:
+            if self._shut_out or self._robbed:
                 break
         if batch:
             logs.unbind("task", "attempt")
@@ -158,14 +165,16 @@ class Child:
 
     def _detailed(self, outcome: Settlement) -> Settlement:
         """The outcome of a task that was not quiet, with what the flight recorder keeps of it."""
+        self._robbed = self._robbed or not self._output.intact()
         told, self._interrupts.told = self._interrupts.told, None
         most = LOG_MAX_OK if isinstance(outcome, Finish) else LOG_MAX
         details = Details(
             pid=os.getpid(),
             peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-            log=self._output.tail(self._output.start, most),
+            log="" if self._robbed else self._output.tail(self._output.start, most),
         )
-        self._mark()
+        if not self._robbed:
+            self._mark()
         if isinstance(outcome, Finish):
             return Finish(outcome.lease, outcome.output, details)
         if isinstance(outcome, Fail):
@@ -181,7 +190,7 @@ class Child:
                 _log.warning("task %s went to another worker, its result is dropped", outcome.lease.id)
         self._outcomes.clear()
         if pause and not self._page.draining:
-            self._never.wait(pause)
+            self._leaving.wait(pause)
         return answer.tasks
 
     def _pause(self) -> float:
@@ -230,6 +239,15 @@ def _tell(taken: Taken, outcome: Settlement, seconds: float) -> None:
     kind = unpack_failure(outcome.error).type
     level = logging.INFO if outcome.outcome is Outcome.CANCELLED else logging.WARNING
     _log.log(level, "%s: %s after %.3f s; see: qmclient show %s", taken.type, kind, seconds, taken.id)
+
+
+def _end_fork(outcome: Settlement) -> None:
+    """A fork that the task made has come back from it, by a return or an exception. It would work on as a
+    second child with our slot and our page; and its outcome is not the task's."""
+    how = f": {unpack_failure(outcome.error)}" if isinstance(outcome, Fail) else ""
+    _log.error("a process that the task forked came back from it, and ends; it should call os._exit")
+    os.write(2, f"the fork {os.getpid()} came back{how}\n".encode("utf-8", "backslashreplace"))
+    os._exit(1)
 
 
 def _refused(settlement: Settlement, error: BadRequest) -> Settlement:

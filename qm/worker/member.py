@@ -48,9 +48,20 @@ class Member:
         Raises OSError where the system has no room for another process.
         """
         self.slot = slot
-        self.page = Page.create()
-        self._output = Output.create()
-        self.alarm = Alarm.create(_HOSTAGE_SECONDS)
+        with contextlib.ExitStack() as made:  # pipes close by themselves
+            self.page = Page.create()
+            made.callback(self.page.sent)
+            self._output = Output.create()
+            made.callback(self._output.close)
+            self.alarm = Alarm.create(_HOSTAGE_SECONDS)
+            made.callback(self.alarm.close)
+            self._start(context, config)
+            made.pop_all()
+        self.page.sent()
+        self.killed = False
+        self.watch = Watch(self._pid, self.page, self._output, grace)
+
+    def _start(self, context: SpawnContext, config: ChildConfig) -> None:
         self.ready: Ready | None = None
         self.broken: str | None = None
         self._started = False
@@ -59,27 +70,23 @@ class Member:
         self.process = context.Process(
             target=process.main,
             args=(config, theirs, lifeline, self.page, self.alarm, self._output),
-            name=f"qmworker-{slot.index}",
+            name=f"qmworker-{self.slot.index}",
         )
-        try:
-            self.process.start()
-        except OSError:
-            self.page.sent()
-            self.alarm.close()
-            self._output.close()
-            raise
+        self.process.start()
         theirs.close()
         lifeline.close()
-        self.page.sent()
         #: Readable once it is dead. The process's own sentinel is not: a task's forks would hold it open.
         self.death = os.pidfd_open(self._pid)
-        self.killed = False
-        self.watch = Watch(self._pid, self.page, self._output, grace)
 
     @property
     def _pid(self) -> int:
         assert self.process.pid is not None  # it has been started
         return self.process.pid
+
+    def has_spoken(self) -> bool:
+        """Whether `hear` need not wait. A fork that its module has left behind may hold the pipe of a dead
+        child open for ever."""
+        return self.pipe.poll()
 
     def hear(self) -> None:
         """Reads what the child said about its loading."""
@@ -107,8 +114,7 @@ class Member:
         batch = self.page.revoke()
         wait([], _REVOKE_SECONDS)
         unstarted = self.page.unstarted(batch)
-        with contextlib.suppress(BrokenPipeError):  # dead: its burial gives everything back
-            self._lifeline.send_bytes(b"settle")
+        self._call()
         return unstarted
 
     def look(self, now: float, cancelled: Collection[Lease]) -> None:
@@ -127,6 +133,8 @@ class Member:
         self.page.drain()
         if not self._started:  # it has nothing to settle, and would not look before it works
             self.kill()
+        else:
+            self._call()  # it may pause between two tasks
 
     def kill(self) -> None:
         """Kills the child and whatever its task has started."""
@@ -164,6 +172,11 @@ class Member:
         # multiprocessing would wait for it in vain
         self.process._popen.returncode = os.waitstatus_to_exitcode(status)  # type: ignore[attr-defined]
         return usage.ru_maxrss * 1024
+
+    def _call(self) -> None:
+        """Has it hand in what has ended, and look whether it has to leave."""
+        with contextlib.suppress(BrokenPipeError):  # dead: its burial gives everything back
+            self._lifeline.send_bytes(b"settle")
 
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError):  # nobody left, or it has not made its group yet

@@ -4,9 +4,11 @@ A child's standard output and error go to a file in memory that its parent has o
 goes there as well as to the pool's own. Whether a task wrote anything costs no system call: behind the place
 where the last one ended, the file is zeros.
 
-The file cannot grow. Between two tasks it is begun anew once it is longer than `_TURN`; while a task runs,
-what Python writes begins it anew by itself, and the parent does it for other programs as often as it looks.
-So a program that writes 64 MiB between two looks (a second) finds its standard output full: it gets EPERM.
+The file can neither grow nor be cut. Between two tasks it is begun anew once it is longer than `_TURN`;
+while a task runs, what Python writes begins it anew by itself, and the parent does it for other programs as
+often as it looks. So a program that writes 64 MiB between two looks (a second) finds its standard output
+full: it gets EPERM. So does one that opens it anew by its name (`> /dev/stderr` in a script), which would
+cut it; `>&2` does not.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ _TURN: Final = 1 << 20
 _TURN_WITHIN: Final = 4 << 20
 
 _F_ADD_SEALS: Final = 1033
+_F_SEAL_SHRINK: Final = 2
 _F_SEAL_GROW: Final = 4
 _KEEP_SIZE_AND_PUNCH_HOLE: Final = 3
 
@@ -45,6 +48,7 @@ class Output:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._map = mmap.mmap(fd, _SIZE, prot=mmap.PROT_READ)
+        self._inode = os.fstat(fd).st_ino
         #: Where the running task's output begins. The child's own.
         self.start = 0
 
@@ -52,9 +56,14 @@ class Output:
     def create(cls) -> Output:
         """An empty file."""
         fd = os.memfd_create("qmworker-output", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(fd, _SIZE)
-        fcntl.fcntl(fd, _F_ADD_SEALS, _F_SEAL_GROW)
-        return cls(fd)
+        try:
+            os.ftruncate(fd, _SIZE)
+            # who reads a mapped file that was cut short dies of SIGBUS: the child, and the pool with it
+            fcntl.fcntl(fd, _F_ADD_SEALS, _F_SEAL_GROW | _F_SEAL_SHRINK)
+            return cls(fd)
+        except BaseException:  # the map takes another descriptor
+            os.close(fd)
+            raise
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _attach, (reduction.DupFd(self.fd),)
@@ -98,7 +107,8 @@ class Output:
     def redirect(self) -> None:
         """Standard output and error, and the log, go here from now on; unbuffered: a death asks nobody."""
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            if stream is not None:  # closed before we were started
+                stream.flush()
         for fd in (1, 2):
             os.dup2(self.fd, fd)
         sys.stdout = _text(_Stream(self, 1))
@@ -106,9 +116,10 @@ class Output:
         logging.getLogger().addHandler(_Lines())
 
     def intact(self) -> bool:
-        """Whether standard output still is this file: a task may have closed all descriptors."""
+        """Whether standard output and our descriptor still are this file: a task may have closed all
+        descriptors, or all but the first three, and ours may be another file's now."""
         try:
-            return os.lseek(1, 0, os.SEEK_CUR) >= self.start
+            return os.lseek(1, 0, os.SEEK_CUR) >= self.start and os.fstat(self.fd).st_ino == self._inode
         except OSError:
             return False
 

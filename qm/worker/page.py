@@ -38,6 +38,9 @@ _HELD: Final = 17
 _PLACE: Final = 18
 _RUNNING: Final = 19
 
+#: The last number of a batch: after it comes 1 again, since 0 is "none was ever revoked".
+_BATCH_MAX: Final = 2**31 - 1
+
 #: Offset in bytes.
 _AT_LEASES: Final = 128
 
@@ -83,8 +86,12 @@ class Page:
     def create(cls) -> Page:
         """A fresh page: nothing held."""
         fd = os.memfd_create("qmworker-page", os.MFD_CLOEXEC)
-        os.ftruncate(fd, _SIZE)
-        return cls(fd)
+        try:
+            os.ftruncate(fd, _SIZE)
+            return cls(fd)
+        except BaseException:  # the map takes another descriptor
+            os.close(fd)
+            raise
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _attach, (reduction.DupFd(self._fd),)
@@ -155,7 +162,7 @@ class Page:
         0 for as long as it likes."""
         # the number first: a parent that reads half of the old batch and half of this one then knows it
         ints = self._ints
-        ints[_BATCH] += 1
+        ints[_BATCH] = ints[_BATCH] + 1 if ints[_BATCH] < _BATCH_MAX else 1
         ints[_RUNNING] = 0
         ints[_HELD] = 0
         ints[_PLACE] = -1

@@ -41,6 +41,9 @@ _PATIENCE: Final = 365 * 86400.0
 #: Seconds until a child is started again that the system had no room for.
 _VACANT: Final = 0.5
 
+#: Seconds of one sleep: the kernel's poll counts in milliseconds, and ends at 24 days.
+_SLEEP_MAX: Final = 3600.0
+
 #: Characters of a child's last words in our log, where no task was to blame.
 _LAST_WORDS: Final = 2000
 
@@ -224,13 +227,14 @@ class Pool:
         moments = [m.watch.next for m in self._members if m.watch.next is not None]
         moments += [moment for moment in (self._seeker.next, self._fill_at) if moment is not None]
         waits = [max(0.0, moment - boottime()) for moment in moments]
-        drained = self._until_drained()
-        return min(waits if drained is None else [*waits, drained], default=None)
+        if (drained := self._until_drained()) is not None:
+            waits += [drained, _SLEEP_MAX]
+        return min(waits, default=None)
 
     def _bury(self, member: Member) -> None:
         """A child is dead: says so, and starts another unless we are leaving."""
         self._members.remove(member)
-        if member.ready is None:
+        if member.ready is None and member.has_spoken():
             self._hear(member)
         death = member.bury()
         slot, code = member.slot, death.crash.exitcode

@@ -12,8 +12,8 @@ _NUMBERS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Signals:
-    """Inside, SIGTERM and SIGINT are counted. Readable whenever there is something to see. Main thread only,
-    but for `wake`."""
+    """Inside, SIGTERM and SIGINT are counted, and the system keeps for us how children died. Readable
+    whenever there is something to see. Main thread only, but for `wake`."""
 
     def __init__(self) -> None:
         #: How many signals told us to leave.
@@ -24,6 +24,8 @@ class Signals:
     def __enter__(self) -> None:
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._before = {number: signal.signal(number, self._hear) for number in _NUMBERS}
+        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:  # inherited: then nobody learns how one died
+            self._before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 
     def __exit__(

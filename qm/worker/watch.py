@@ -8,6 +8,7 @@ nothing of either. Each step happens at a moment that is known before; `next` is
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Collection
 from typing import Final, NamedTuple
@@ -115,8 +116,13 @@ class Watch:
             return True
         if order.dump is None and now >= end:
             self.order = order._replace(dump=self._output.position)
-            os.kill(self._pid, DUMP)
+            self._signal(DUMP)
         elif order.dump is None:
-            os.kill(self._pid, RAISE)
+            self._signal(RAISE)
         self.next = min(now + _AGAIN, end) if now < end else end + _DUMP_SECONDS
         return False
+
+    def _signal(self, number: int) -> None:
+        # it is dead, and reaped already: multiprocessing does that when it starts another child
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._pid, number)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import pwd
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
+
+import pytest
 
 from qm.client import Client
 from qm.ids import new_id
@@ -72,3 +75,14 @@ Call: TypeAlias = Callable[..., Said]
 
 #: Gives a program these bytes to read on stdin.
 Stdin: TypeAlias = Callable[[bytes], None]
+
+
+def make_homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a container's user, whom no file of users knows."""
+    monkeypatch.delenv("QM_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+
+    def unknown(uid: int) -> NoReturn:
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)

@@ -16,8 +16,9 @@ from qm.clock import SystemClock
 from qm.errors import BadRequest
 from qm.wire import certificate
 from qm.wire.keyfile import add_key, remove_key
-from qm.wire.keys import read_key
+from qm.wire.keys import make_key, read_key
 from qm.wire.roles import Role
+from tests.cli.stage import make_homeless
 
 
 def credentials(home: Path, tls: bool = False) -> Credentials:
@@ -46,6 +47,12 @@ def test_a_key_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BadRequest, match=r"cannot (make|read) the authkey [^ ]+: Not a directory"):
         Credentials(tmp_path / "file" / "authkey", None).open()
+
+
+def test_a_user_without_a_home_has_its_files_elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_key(home / "authkey")
+    make_homeless(monkeypatch)
+    assert Credentials(home / "authkey", None).open().keys
 
 
 def test_a_home_that_others_can_enter_is_warned_about(home: Path, caplog: pytest.LogCaptureFixture) -> None:

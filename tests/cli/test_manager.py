@@ -16,7 +16,7 @@ from qm.errors import BadRequest, Unreachable
 from qm.testing import RunningManager
 from qm.wire.address import Address
 from qm.wire.keys import make_key
-from tests.cli.stage import Call
+from tests.cli.stage import Call, make_homeless
 
 
 def test_the_flags_go_before_the_environment(
@@ -31,6 +31,20 @@ def test_the_flags_go_before_the_environment(
     assert find_manager(Arguments(flags)) == Manager((Address("elsewhere", 8090),), named, "")
     flags["--rpc"] = "a:1,b"
     assert find_manager(Arguments(flags)) == Manager((Address("a", 1), Address("b", 8090)), named, "")
+
+
+def test_a_key_that_we_are_not_let_near_is_said_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in another user's home; a name that is too long is one nobody is let near, root neither."""
+    monkeypatch.setenv("QM_AUTHKEY_FILE", "x" * 300)
+    with pytest.raises(BadRequest, match=r"cannot read the authkey x+: File name too long"):
+        find_manager(Arguments({}))
+
+
+def test_a_user_without_a_home_is_told_to_name_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_homeless(monkeypatch)
+    with pytest.raises(BadRequest, match="no home folder") as caught:
+        find_manager(Arguments({}))
+    assert caught.value.hint == "name a folder by QM_HOME"
 
 
 def test_with_neither_a_key_nor_a_manager_the_manager_is_what_is_missing(

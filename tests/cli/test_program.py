@@ -199,3 +199,30 @@ sys.exit(run("qmtest", {USAGE!r}, ["get"], work))
 def test_a_pipe_that_broke_elsewhere_is_an_error_like_any_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("qmtest", USAGE, ["get"], raising(BrokenPipeError("a child"))) == 1
     assert "unexpected error: BrokenPipeError: a child" in capsys.readouterr().err
+
+
+CLOSED = """
+import os, sys
+from qm.cli.program import run
+
+def work(arguments):
+    print("to stderr", file=sys.stderr)
+    for number in range(3):
+        print(number, os.path.realpath(f"/proc/self/fd/{number}"), os.get_inheritable(number))
+    return len(sys.stdin.read()) + sys.stderr.isatty()
+
+sys.exit(run("qmtest", "Usage: qmtest", [], work))
+"""
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_what_was_closed_at_the_start_is_nowhere_and_no_other_file_gets_its_number(closed: int) -> None:
+    shell = f'exec "$0" -c "$1" {closed}{"<" if closed == 0 else ">"}&-'
+    ended = subprocess.run(
+        ["/bin/sh", "-c", shell, sys.executable, CLOSED], stdin=subprocess.DEVNULL, capture_output=True
+    )
+    assert ended.returncode == 0
+    assert ended.stderr == (b"" if closed == 2 else b"to stderr\n")
+    lines = ended.stdout.decode().splitlines()
+    assert lines == [] if closed == 1 else lines[closed] == f"{closed} /dev/null True"
+    assert len(lines) == (0 if closed == 1 else 3), "what was for stderr does not come on stdout"

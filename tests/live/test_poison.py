@@ -71,9 +71,26 @@ OPERATIONS = """
             except OSError:
                 time.sleep(0.01)
 
+    @ops.operation("fork-comes-back")
+    def fork_comes_back(value):
+        pid = os.fork()
+        if pid == 0:
+            if value == "raise":
+                raise ValueError("of the fork")
+            return "of the fork"
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
     @ops.operation("close-everything")
     def close_everything(value):
         os.closerange(0, 51)
+        return "closed"
+
+    @ops.operation("close-all-but-three")
+    def close_all_but_three(value):
+        os.closerange(3, 51)
+        if value == "raise":
+            raise ValueError("closed")
+        print("closed")
         return "closed"
 
     @ops.operation("sys-exit")
@@ -202,3 +219,23 @@ def test_a_fork_bomb_under_a_limit_of_processes_is_ended_with_all_it_started(
 def _below(pid: int) -> list[int]:
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in children]
+
+
+@pytest.mark.parametrize("how", ["raise", "return"])
+def test_a_fork_that_comes_back_from_its_task_does_not_work_on_as_a_second_child(
+    client: Client, pools: Pools, how: str
+) -> None:
+    pools.start(processes=1)
+    assert client.result(client.add("fork-comes-back", how), wait=20) == 1, "the exit code of the fork"
+    assert client.result(client.add("echo", "next"), wait=20) == "next"
+
+
+@pytest.mark.parametrize("how", ["raise", "return"])
+def test_a_task_that_closes_all_but_the_first_three_descriptors_keeps_its_outcome(
+    client: Client, pools: Pools, how: str
+) -> None:
+    pools.start(processes=1)
+    task = client.get(client.add("close-all-but-three", how, attempts=1), wait=20)
+    assert (task.state, task.crashes) == (State.FAILED if how == "raise" else State.DONE, 0)
+    late = client.get(client.add("endless", attempts=1), wait=20)
+    assert late.error is not None and late.error.type == "TimeLimitExceeded", "its child has a timer again"

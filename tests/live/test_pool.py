@@ -156,6 +156,31 @@ def _children(pool: subprocess.Popen[str]) -> list[str]:
     return Path(f"/proc/{pool.pid}/task/{pool.pid}/children").read_text().split()
 
 
+def test_who_pauses_between_two_tasks_leaves_at_once(client: Client, pools: Pools) -> None:
+    pools.write(
+        "patient",
+        'import qm\nif __name__ == "__main__":\n    qm.Worker(processes=1, delay=300, drain=300).run()',
+    )
+    pool = pools.start(script="patient")
+    assert client.result(client.add("reverse", "abc"), wait=20) == "cba"
+    pool.terminate()
+    output_of(pool)
+    assert pool.returncode == 0
+
+
+@pytest.mark.parametrize("drain", [30 * 86400, float("inf")])
+def test_a_drain_may_last_as_long_as_one_likes(
+    client: Client, pools: Pools, tmp_path: Path, drain: float
+) -> None:
+    pool = pools.start(drain=drain)
+    task = Blocked(client, tmp_path)
+    task.runs()
+    pool.terminate()
+    time.sleep(0.3)
+    assert task.open().state is State.DONE
+    assert "Traceback" not in output_of(pool) and pool.returncode == 0
+
+
 def test_the_second_signal_kills_and_the_task_goes_back_uncounted(
     client: Client, pools: Pools, tmp_path: Path
 ) -> None:
@@ -335,6 +360,11 @@ def test_children_that_die_at_their_start_are_not_respawned_for_ever(pools: Pool
     output = output_of(pool)
     assert pool.returncode != 0
     assert "3 children in a row died before they could work (exit code 5)" in output
+
+
+def test_a_fork_of_a_module_whose_child_dies_at_its_start_holds_nobody_up(pools: Pools) -> None:
+    pools.write("my_ops", "import os, time\nif os.fork() == 0:\n    time.sleep(1000)\nos._exit(9)")
+    assert "died before they could work (exit code 9)" in output_of(pools.start())
 
 
 def test_children_that_are_killed_while_they_start_end_no_pool_that_has_worked(

@@ -57,7 +57,7 @@ class Nursery:
                 self.page.drain()
             return False
 
-        child._never.wait = pause  # type: ignore[method-assign]
+        child._leaving.wait = pause  # type: ignore[method-assign]
         child.work()
 
 

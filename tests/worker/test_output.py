@@ -111,6 +111,11 @@ def _child(output: Output, pipe: Connection) -> None:
     print("the end", end="")
     pipe.send_bytes(b"written" if output.written() else b"quiet")
     pipe.recv_bytes()
+    kept = os.dup(output.fd)
+    os.close(output.fd)
+    pipe.send_bytes(b"intact" if output.intact() else b"gone")
+    pipe.recv_bytes()
+    os.dup2(kept, output.fd)
     os.close(1)
     pipe.send_bytes(b"intact" if output.intact() else b"gone")
     pipe.recv_bytes()
@@ -126,10 +131,24 @@ def test_a_spawned_childs_standard_output_is_read_by_its_parent_even_after_its_d
     ours.send_bytes(b"go on")
     assert ours.recv_bytes() == b"written"
     assert output.tail(0).endswith("y\nthe end")
-    ours.send_bytes(b"close it")
+    ours.send_bytes(b"close the descriptor")
+    assert ours.recv_bytes() == b"gone"
+    ours.send_bytes(b"close standard output")
     assert ours.recv_bytes() == b"gone"
     child.kill()
     child.join()
     assert output.tail(0).endswith("y\nthe end")
     ours.close()
     theirs.close()
+
+
+def test_nobody_can_cut_it_short_under_those_who_read_it(output: Output) -> None:
+    """As `echo > /dev/stderr` in a script would: a mapped file that was cut is death by SIGBUS."""
+    os.write(output.fd, b"said")
+    for cut in (
+        lambda: os.ftruncate(output.fd, 0),
+        lambda: os.open(f"/proc/self/fd/{output.fd}", os.O_WRONLY | os.O_TRUNC),
+    ):
+        with pytest.raises(PermissionError):
+            cut()
+    assert output.tail(0) == "said"

@@ -144,3 +144,14 @@ def test_a_spawned_child_and_its_parent_see_the_same_page_even_after_its_death(p
     assert page.current() == LEASES[1]
     ours.close()
     theirs.close()
+
+
+def test_after_two_billion_batches_their_numbers_begin_anew() -> None:
+    """Some weeks of short tasks that come one by one."""
+    page = Page.create()
+    page._ints[16] = 2**31 - 1
+    page.hold([Lease("a", 1, 1)])
+    assert page.start_running(0), "nobody has revoked it"
+    assert page.revoke() == 1
+    assert not page.start_running(0)
+    page.sent()

@@ -53,3 +53,17 @@ def test_afterwards_everything_is_as_before_and_a_late_wake_does_nothing() -> No
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
     signals.wake()
+
+
+def test_where_the_deaths_of_children_were_ignored_they_are_not_inside() -> None:
+    """As a program inherits it of whoever started it: the kernel then reaps children, and says nothing."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with Signals():
+            pid = os.fork()
+            if pid == 0:
+                os._exit(3)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+        assert signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGCHLD, before)

@@ -162,3 +162,19 @@ def test_an_alarm_is_looked_at_once_more_when_nothing_runs_yet(bench: Bench) -> 
     assert bench.watch.next is not None and bench.watch.next > START
     bench.watch.look(bench.watch.next)
     assert bench.watch.next is None
+
+
+def test_a_child_that_died_meanwhile_and_was_reaped_is_no_error() -> None:
+    """Its burial comes later in the same turn."""
+    page, output = Page.create(), Output.create()
+    page.hold([LEASE], [1.0])
+    page.start_running(0, START)
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    watch = Watch(pid, page, output, GRACE)
+    assert not watch.look(START + 2), "the exception"
+    assert not watch.look(START + 2 + GRACE), "the dump"
+    assert watch.look(START + 3 + GRACE)
+    output.close()

@@ -19,7 +19,7 @@ def init(arguments: Arguments) -> int:
     certificate, key = environment.tls_certificate(), environment.tls_key()
     if not arguments.has("--force"):
         for path in (certificate, key):
-            if path.exists():
+            if os.path.exists(path):  # one of a folder that we may not read is refused when it is written
                 raise BadRequest(
                     f"{path} is there already, and clients may have pinned it",
                     hint="--force makes a new one in its place",
