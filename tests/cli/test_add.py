@@ -11,6 +11,7 @@ import pytest
 
 from qm.client import Client
 from qm.ids import new_id
+from qm.limits import ADD_CHUNK
 from qm.task import State
 from tests.cli.stage import Call, Hand, Stdin
 
@@ -206,11 +207,13 @@ class TestFile:
         self, call: Call, client: Client, hand: Hand, path: Path
     ) -> None:
         client.add("reverse", 1, id="taken")
-        path.write_text('{"type": "reverse"}\n' * 250 + '{"type": "reverse", "input": 2, "id": "taken"}\n')
+        path.write_text(
+            '{"type": "reverse"}\n' * ADD_CHUNK + '{"type": "reverse", "input": 2, "id": "taken"}\n'
+        )
         said = call("add", "--file", str(path))
         assert said.code == 1
-        assert len(said.lines) == 250
-        assert f"qmclient: 250 tasks added, up to line 250 of {path}\n" in said.err
+        assert len(said.lines) == ADD_CHUNK
+        assert f"qmclient: {ADD_CHUNK} tasks added, up to line {ADD_CHUNK} of {path}\n" in said.err
         assert "hint: some of the lines after it may have been added too" in said.err
         assert "qmclient: id 'taken' belongs to a task with another type or input\n" in said.err
 
