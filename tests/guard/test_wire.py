@@ -69,9 +69,9 @@ def check_bulk_add(wire: Wire, client: Client) -> None:
     """A thousand tasks at once."""
     tasks = [new_task("noop", 1) for _ in range(MANY)]
     wire.traffic(lambda: client.add_many(tasks)).check(
-        "a bulk add: frames of 250 tasks, and nothing in them twice",
-        frames=8,
-        sends=8,
+        "a bulk add: frames of 500 tasks, and nothing in them twice",
+        frames=4,
+        sends=4,
         bytes=125 * MANY,  # 109,224
     )
 
