@@ -6,6 +6,7 @@ numbers), so a call whose answer was lost is simply said again.
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -14,12 +15,17 @@ from typing import Final, TypeVar
 
 from qm.errors import Draining, NotCommitted, QueueError, Unreachable
 
+_log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 #: Seconds between tries: random up to a bound that doubles from the first to the last of these, so that a
 #: fleet neither comes back in step nor late.
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 0.5
+
+#: Seconds of tries in vain until they are worth a line in the log, and then between two of them.
+_SILENT: Final = 10.0
+_TELL: Final = 60.0
 
 #: What a later try can mend.
 PASSING: Final = (Unreachable, Draining, NotCommitted)
@@ -35,13 +41,18 @@ class Patience:
     def call(self, once: Callable[[], T]) -> T:
         """The answer of `once`, tried again while a later try can help and the time lasts."""
         deadline = None  # a call may wait long and only then lose its manager
+        tell = 0.0
         pause = _FIRST_PAUSE
         while True:
             try:
                 return once()
             except PASSING as error:
+                now = time.monotonic()
                 if deadline is None:
-                    deadline = time.monotonic() + self.seconds
+                    deadline, tell = now + self.seconds, now + _SILENT
+                elif now >= tell:
+                    _log.warning("tried in vain for %.0f s, and on: %s", now - deadline + self.seconds, error)
+                    tell = now + _TELL
                 self._pause(error, deadline, random.uniform(0, pause))
             pause = min(2 * pause, _LONGEST_PAUSE)
 

@@ -41,6 +41,8 @@ class Heartbeat(threading.Thread):
         self.cancelled: frozenset[Lease] = frozenset()
         #: The leases of ours that went to others while we were silent, of tasks that still run here.
         self.lost: frozenset[Lease] = frozenset()
+        #: The session is open again, and what was lost of it is not yet known.
+        self._unsure = False
         self._stopped = threading.Event()
         self.session_end = boottime() + term
         #: Where the session is attached, or will be in a moment: the manager's place among the addresses.
@@ -50,8 +52,10 @@ class Heartbeat(threading.Thread):
     def run(self) -> None:
         wait = self._term / 3
         while not self._stopped.is_set():
-            sent = boottime()
             try:
+                if self._unsure:
+                    self._find_lost()
+                sent = boottime()
                 orders = self._client.renew(self._info.session, wait, heard=[*self.cancelled])
                 self._lives_until(sent + self._term)
                 # one that was said several times, or that we slept through, gave us little of a term
@@ -76,6 +80,7 @@ class Heartbeat(threading.Thread):
             page.revoke()  # what a child holds and has not started belongs to others, most likely
         try:
             self._client.attach(self._info)
+            self._unsure = True
             self._lives_until(sent + self._term)
             _log.info("the session is open again")
             self._find_lost()
@@ -91,6 +96,7 @@ class Heartbeat(threading.Thread):
             for task in self._client.get_many([*running])
             if task.state is State.RUNNING
         }
+        self._unsure = False
         self.lost = frozenset(lease for lease in running.values() if (lease.id, lease.attempt) not in ours)
         if self.lost:
             self._on_orders()

@@ -185,3 +185,21 @@ def test_after_closing_a_call_is_still_tried_once(stage: Stage) -> None:
     with pytest.raises(Unreachable):
         stage.patience.call(stage.never(Unreachable("x")))
     assert stage.tries == 2
+
+
+def test_a_long_time_in_vain_is_told_once_in_a_while(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A pool waits for its manager as long as it takes: its log must say what for."""
+    stage = Stage(monkeypatch, 3600.0)
+    away = [Unreachable("no manager")] * 15
+    assert stage.patience.call(stage.once(*away, takes=10.0)) == "the answer"
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 3
+    assert all(text.endswith("and on: no manager") for text in told)
+
+
+def test_a_short_one_is_not(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(monkeypatch, 3600.0)
+    assert stage.patience.call(stage.once(*[Unreachable("no manager")] * 9, takes=1.0)) == "the answer"
+    assert caplog.records == []

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from qm.client import Client
+from qm.errors import TimedOut
 from qm.messages import Orders, Slot, TypeOptions, WorkerInfo
-from qm.task import Lease
+from qm.task import Lease, Task
 from qm.testing import RunningManager, running_manager
 from qm.worker import heartbeat
 from qm.worker.heartbeat import Heartbeat
@@ -103,6 +104,27 @@ def test_a_renewal_that_took_long_is_followed_by_one_that_does_not_wait(
     bench.heartbeat.run()
     assert waits == [10.0, 10.0, 0.0, 10.0]
     assert bench.page.session_end == 1000.0 + 10.0 + 29.0 + 0.1 + 30.0
+
+
+def test_what_could_not_be_found_out_at_once_is_found_out_later(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.client.detach("pool")
+    look, fails = bench.heartbeat._client.get_many, iter([TimedOut("no answer")])
+
+    def get_many(ids: list[str]) -> list[Task]:
+        for error in fails:
+            raise error
+        return look(ids)
+
+    monkeypatch.setattr(bench.heartbeat._client, "get_many", get_many)
+    assert bench.lost() == frozenset()
+    bench.heartbeat.start()
+    assert bench.told.wait(PATIENCE)
+    assert bench.heartbeat.lost == {bench.running}
+    bench.heartbeat.stop()
+    bench.client.detach("pool")  # ends its wait
+    bench.heartbeat.join(PATIENCE)
 
 
 def test_the_thread_finds_out_by_itself(bench: Bench) -> None:
