@@ -211,7 +211,7 @@ class Child:
                     return Exchanged([], [])
             lives = boottime() < self._page.session_end
             if not (lives or self._outcomes or self._left):
-                self._never.wait(_REFUSED_PAUSE)  # what we took now we could not start
+                self._leaving.wait(_REFUSED_PAUSE)  # what we took now we could not start
                 continue
             try:
                 some = limit if lives else 0
