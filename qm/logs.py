@@ -63,6 +63,9 @@ def configure(level: str = "info", format: str = "text", program: str = "qmanage
         logging.getLogger(name).setLevel(number)
     handler.loggers = [name for name in levels if name]
     root.addHandler(handler)
+    # A line does not name its thread; and to ask for it makes, for a thread that `threading` did not start,
+    # a record that stays.
+    logging.logThreads = False
 
 
 def bind(**fields: object) -> None:

@@ -1,11 +1,11 @@
-"""Hears from the store that it cannot be used any more, and wakes who waits."""
+"""Hears from within that the manager cannot go on, and wakes who waits."""
 
 from __future__ import annotations
 
 import os
 import weakref
 
-from qm.errors import StoreError
+from qm.errors import QueueError
 
 
 class Broken:
@@ -13,7 +13,7 @@ class Broken:
 
     def __init__(self) -> None:
         #: Why; None while all is well.
-        self.why: StoreError | None = None
+        self.why: QueueError | None = None
         self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         weakref.finalize(self, os.close, self._fd)  # not sooner: a thread may still tell
 
@@ -21,7 +21,7 @@ class Broken:
         """Readable once there is a reason to end."""
         return self._fd
 
-    def tell(self, why: StoreError) -> None:
-        """The store cannot be used any more."""
+    def tell(self, why: QueueError) -> None:
+        """This is why it cannot go on."""
         self.why = why
         os.eventfd_write(self._fd, 1)

@@ -15,7 +15,7 @@ from qm.cli.broken import Broken
 from qm.cli.credentials import Credentials
 from qm.cli.settings import Settings
 from qm.cli.signals import Signals
-from qm.errors import BadRequest, QueueError
+from qm.errors import BadRequest, Internal, QueueError
 from qm.manager import QueueManager, Server
 from qm.manager.admission import Admission
 from qm.manager.webprocess import WebError, WebProcess
@@ -88,7 +88,7 @@ class Service:
 
     def watch(self, signals: Signals) -> None:
         """Keeps the web process running until a signal comes; SIGHUP reads keys and certificate again. Raises
-        `StoreError` where the store fails."""
+        `StoreError` where the store fails, `Internal` where the server ends by itself."""
         while signals.received is None and self._broken.why is None:
             if self._web is None:
                 wait([signals.fileno(), self._broken.fileno()])
@@ -169,9 +169,17 @@ class Service:
             ).get_server()
         except OSError as error:
             raise cannot_listen(self._settings.rpc, error) from None
-        self._serving = threading.Thread(target=self._server.serve_forever, name="server")
+        self._serving = threading.Thread(target=self._answer, args=(self._server,), name="server")
         self._serving.start()
         _log.info("serving at %s", self.rpc)
+
+    def _answer(self, server: Server) -> None:
+        """A server that ends by itself ends us: nobody would be answered by what goes on to run."""
+        try:
+            server.serve_forever()
+        except Exception as error:
+            _log.exception("the server failed")
+            self._broken.tell(Internal(f"the manager cannot answer calls any more: {error!r}"))
 
     def _show_page(self) -> None:
         settings = self._settings

@@ -9,10 +9,12 @@ Where something is short, the oldest connection that has proved nothing has to g
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import resource
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -67,7 +69,8 @@ class Door:
         self._tally = tally
         self._stopped = stopped
         self._most = connections_max()
-        self._open = 0
+        #: Weak, for a thread that dies before it has begun leaves nobody to take its connection out.
+        self._open: set[weakref.ref[Connection]] = set()
         self._left = threading.Condition()
         #: A descriptor that is given up to accept, and refuse, a connection for which there is none.
         self._spare: int | None = None
@@ -76,9 +79,15 @@ class Door:
         """Takes connections in until told to stop."""
         self._spare = _descriptor()
         while not self._stopped.is_set():
-            if not self._take_one():
+            if not self._take_one_or_none():
                 self._stopped.wait(_PAUSE)
         self._give_up_spare()
+
+    def _take_one_or_none(self) -> bool:
+        try:
+            return self._take_one()
+        except MemoryError:  # not enough to accept, or to say that it was not enough
+            return False
 
     def _take_one(self) -> bool:
         """Whether the next may come at once."""
@@ -112,7 +121,7 @@ class Door:
             self._spare = None
 
     def _take_in(self, connection: Connection) -> bool:
-        if not self._make_room():
+        if not self._make_room(connection):
             text = "%s was refused: there are %d connections, as many as there may be"
             self._tally.refuse(Refusal.FULL, text, connection.peer, self._most)
             _refuse(connection)
@@ -122,39 +131,48 @@ class Door:
         except (RuntimeError, MemoryError) as error:
             self._tally.refuse(Refusal.THREADS, "%s was refused: %s", connection.peer, error)
             _refuse(connection)
-            self._leave()
+            self._leave(connection)
             self._crowd_out()
             return False
         self._tally.accept()
         return True
 
-    def _make_room(self) -> bool:
-        """A place, perhaps that of one that has proved nothing."""
+    def _make_room(self, connection: Connection) -> bool:
+        """Whether it has a place, perhaps that of one that has proved nothing."""
         with self._left:
-            if self._open >= self._most and self._crowd_out():
-                self._left.wait_for(lambda: self._open < self._most, _LEAVING)
-            if self._open >= self._most:
+            if self._is_full() and self._crowd_out():
+                self._left.wait_for(lambda: not self._is_full(), _LEAVING)
+            if self._is_full():
                 return False
-            self._open += 1
+            # what takes it out is no Python code, for which there may be no memory when a thread dies of that
+            self._open.add(weakref.ref(connection, self._open.discard))
             return True
+
+    def _is_full(self) -> bool:
+        return len(self._open) >= self._most
 
     def _serve(self, connection: Connection) -> None:
         try:
             self._handle(connection)
         finally:
-            self._leave()
+            self._leave(connection)
 
-    def _leave(self) -> None:
+    def _leave(self, connection: Connection) -> None:
         with self._left:
-            self._open -= 1
+            self._open.discard(weakref.ref(connection))
             self._left.notify()
 
 
 def _start(serve: Callable[[Connection], None], connection: Connection) -> None:
-    """Raises RuntimeError or MemoryError where there is no thread."""
+    """Raises RuntimeError or MemoryError where there is no thread.
+
+    `threading.Thread` waits for its thread to say that it has begun, and for ever where there is no memory
+    for its first step: one such thread, and nobody else is taken in. Of a thread that is merely started the
+    system says so much on standard error, and its connection closes.
+    """
     before = threading.stack_size(_STACK)
     try:
-        threading.Thread(target=serve, args=(connection,), name="connection", daemon=True).start()
+        _thread.start_new_thread(serve, (connection,))
     finally:
         threading.stack_size(before)
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from multiprocessing.managers import Server as StandardServer
+from operator import attrgetter
 from typing import Any, Final
 
 from qm.errors import AuthFailed, BadRequest, Internal, NotAllowed, QueueError
@@ -57,7 +58,8 @@ class Server(StandardServer):
         self._watcher = Watcher()
         self._lock = threading.Lock()
         self._unproved: dict[Connection, None] = {}
-        self._proved: dict[Connection, threading.Thread] = {}
+        #: With what is set when their last call is answered.
+        self._proved: dict[Connection, threading.Event] = {}
         #: Whose they are.
         self._holders: dict[Connection, Key] = {}
 
@@ -78,20 +80,17 @@ class Server(StandardServer):
     def serve_forever(self) -> None:
         """Serves until `stop` is called; returns when every call under way has been answered."""
         self._watcher.start()
-        accepter = threading.Thread(target=self.accepter, name="accepter", daemon=True)
-        accepter.start()
-        self.stop_event.wait()
-        self.listener.close()
-        accepter.join()
+        self.accepter()
         self._drain(time.monotonic() + DRAIN_SECONDS)
         self._watcher.stop()
 
     def stop(self) -> None:
         """Ends `serve_forever`, from any thread."""
         self.stop_event.set()
+        self.listener.close()
 
     def accepter(self) -> None:
-        """Takes connections in, each to a thread of its own."""
+        """Takes connections in, each to a thread of its own, until `stop` is called."""
         Door(self.listener, self.handle_request, self._crowd_out, self.tally, self.stop_event).run()
 
     def handle_request(self, conn: Any) -> None:
@@ -101,9 +100,11 @@ class Server(StandardServer):
                 self.serve_client(conn)
         finally:
             with self._lock:
-                self._proved.pop(conn, None)
+                over = self._proved.pop(conn, None)
                 self._holders.pop(conn, None)
             conn.close()
+            if over is not None:
+                over.set()
 
     def serve_client(self, conn: Any) -> None:
         """Answers calls until the peer hangs up, or breaks the protocol."""
@@ -121,25 +122,29 @@ class Server(StandardServer):
         _log.info("connection of %s dropped: %s", conn.peer, why)
 
     def _crowd_out(self) -> bool:
-        """Closes the oldest connection that has proved nothing, of the host that has most of them, so that a
-        flood from one pushes out none of another. Gives whether there was one."""
+        """Closes the oldest connection that has proved nothing. Gives whether there was one."""
         with self._lock:
             if not self._unproved:
                 return False
-            hosts = Counter(map(_host, self._unproved))
-            crowd, _ = hosts.most_common(1)[0]  # among equals the one that was there first
-            oldest = next(conn for conn in self._unproved if _host(conn) == crowd)
-            del self._unproved[oldest]  # so that the next one in does not choose it again
-            oldest.reset()
+            self._send_oldest_away()
             return True
+
+    def _send_oldest_away(self) -> None:
+        """The oldest of the host that has most of them, so that a flood from one pushes out none of another.
+        Wants the lock, and one that has proved nothing."""
+        hosts = Counter(map(_host, self._unproved))
+        crowd, _ = hosts.most_common(1)[0]  # among equals the one that was there first
+        # threads begin in any order
+        oldest = min((conn for conn in self._unproved if _host(conn) == crowd), key=attrgetter("begun"))
+        del self._unproved[oldest]  # so that the next one in does not choose it again
+        oldest.reset()
 
     def _admit(self, conn: Connection) -> bool:
         """Whether the peer knows a key. If not, it learns nothing, and not at once."""
         with self._lock:
             self._unproved[conn] = None
-            crowded = len(self._unproved) > UNPROVED_MAX
-        if crowded:
-            self._crowd_out()
+            if len(self._unproved) > UNPROVED_MAX:
+                self._send_oldest_away()
         try:
             key = self._admission.admit(conn)
             self.tally.admit()
@@ -156,7 +161,7 @@ class Server(StandardServer):
         with self._lock:
             if key not in self._admission.keys:  # taken away meanwhile
                 return False
-            self._proved[conn] = threading.current_thread()
+            self._proved[conn] = threading.Event()
             self._holders[conn] = key
         _log.debug("%s is %s, with the role %s", conn.peer, key.name, key.role)
         return not self.stop_event.is_set()
@@ -207,13 +212,13 @@ class Server(StandardServer):
     def _drain(self, deadline: float) -> None:
         """Lets calls under way finish. A peer between calls sees its connection end."""
         with self._lock:
-            threads = dict(self._proved)
+            proved = dict(self._proved)
             for connection in self._unproved:
                 connection.reset()
-            for connection in threads:
+            for connection in proved:
                 connection.end_reading()
-        for thread in threads.values():
-            thread.join(max(0.0, deadline - time.monotonic()))
+        for over in proved.values():
+            over.wait(max(0.0, deadline - time.monotonic()))
         with self._lock:
             for connection in self._proved:
                 _log.warning("a call was not answered within %g s", DRAIN_SECONDS)

@@ -67,6 +67,8 @@ class Connection:
         self.sock = sock
         #: Who is at the other end, for logs.
         self.peer = peer
+        #: Since when, on the monotonic clock.
+        self.begun: Final = time.monotonic()
         self._rest: bytes | bytearray = b""
         self._timeout: float | None = sock.gettimeout()
 

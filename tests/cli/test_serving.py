@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import resource
@@ -21,7 +22,8 @@ from qm.cli.serving import Service, prepare_process
 from qm.cli.settings import Settings, TLSFiles
 from qm.cli.signals import Signals
 from qm.client import Client
-from qm.errors import AuthFailed, BadRequest, QueueError, StoreBusy, Unreachable
+from qm.errors import AuthFailed, BadRequest, Internal, QueueError, StoreBusy, Unreachable
+from qm.manager import Server
 from qm.wire.address import Address
 from qm.wire.keyfile import add_key, remove_key
 from qm.wire.keys import read_key
@@ -226,6 +228,23 @@ def test_a_hangup_reads_again_and_a_stop_stops(
         service.watch(signals)
         assert signals.received is signal.SIGTERM
     assert len(read) == 3
+
+
+def test_a_server_that_ends_by_itself_ends_the_manager(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would hold the store, and answer nobody."""
+
+    def fail(server: Server) -> None:
+        raise OSError(errno.EINVAL, "no such luck")
+
+    monkeypatch.setattr(Server, "accepter", fail)
+    service = Service(settings)
+    service.start()
+    with Signals() as signals, pytest.raises(Internal, match="cannot answer calls any more: OSError"):
+        service.watch(signals)
+    service.stop()
+    assert "the server failed" in caplog.text
 
 
 def test_a_renewed_certificate_is_taken_while_it_serves(settings: Settings, home: Path) -> None:

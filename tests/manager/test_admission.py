@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import logging
 import os
@@ -9,7 +10,7 @@ import pickle
 import socket
 import time
 from contextlib import ExitStack, suppress
-from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -224,16 +225,16 @@ def test_a_connection_for_which_there_is_no_thread_is_closed_and_the_next_one_se
 ) -> None:
     """Row 8: the standard library's server is deaf from then on."""
     ask(channels, "echo", "its own threads run")
-    start = Thread.start
+    start = _thread.start_new_thread
     refused: list[object] = []
 
-    def limited(thread: Thread) -> None:
+    def limited(*args: Any) -> int:
         if not refused:
-            refused.append(thread)
+            refused.append(args)
             raise RuntimeError("can't start new thread")
-        start(thread)
+        return start(*args)
 
-    monkeypatch.setattr(Thread, "start", limited)
+    monkeypatch.setattr(_thread, "start_new_thread", limited)
     assert turned_away(server.address)
     assert server.tally.refused[Refusal.THREADS] == 1
     assert ask(channels, "echo", "here", timeout=PATIENCE) == "here"
