@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-from qm.errors import QueueError
+from qm.errors import BadRequest, QueueError
 from qm.worker import pauses
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ class Courier(threading.Thread):
         self._finishing = threading.Event()
 
     def send(self, report: Callable[[], object]) -> None:
-        """Will call `report` until it raises no `QueueError`."""
+        """Will call `report` until it raises no `QueueError` that may pass."""
         self._reports.put(report)
 
     def run(self) -> None:
@@ -43,6 +43,9 @@ class Courier(threading.Thread):
             finishing = self._finishing.is_set()
             try:
                 report()
+                return
+            except BadRequest as error:  # nor will it ever be accepted
+                _log.error("a report was refused: %s", error)
                 return
             except QueueError as error:
                 if finishing and isinstance(error, pauses.LASTING):

@@ -38,7 +38,8 @@ _FIRST_PATIENCE: Final = 5.0
 #: ... and afterwards: it will come back.
 _PATIENCE: Final = 365 * 86400.0
 
-#: Seconds until a child is started again that the system had no room for.
+#: Seconds until a child is started again that the system had no room for, or that died of no task: what it
+#: died of may well be there still.
 _VACANT: Final = 0.5
 
 #: Seconds of one sleep: the kernel's poll counts in milliseconds, and ends at 24 days.
@@ -66,7 +67,7 @@ class Pool:
         self._session = new_id()
         self._incarnations = itertools.count()
         self._members: list[Member] = []
-        #: Slots without a child, since the system had no room for one; and when to try again.
+        #: Slots without a child for a while; and when to try again.
         self._vacant: list[int] = []
         self._fill_at: float | None = None
         self._stillborn = 0
@@ -244,9 +245,11 @@ class Pool:
             # what we killed ourselves is not its task's fault: it goes back uncounted when we detach
             self._tell(death)
             self._report(lambda client: client.crashed(death.crash))
-        if self._drain_deadline is None and self._was_shot(member, code):
+        if self._drain_deadline is not None:
+            return
+        if self._was_shot(member, code) or (code and death.crash.current is None):
             self._leave_vacant(slot.index)
-        elif self._drain_deadline is None:
+        else:
             self._spawn(slot.index)
 
     def _was_shot(self, member: Member, code: int) -> bool:

@@ -58,8 +58,8 @@ class Worker:
         count = os.cpu_count() or 1 if processes is None else processes
         if count < 1:
             raise BadRequest(f"a pool of {count} processes cannot work")
-        if delay < 0 or drain < 0 or grace < 0:
-            raise BadRequest("delay, drain and grace are seconds, 0 or more")
+        if not (0 <= delay <= threading.TIMEOUT_MAX and drain >= 0 and grace >= 0):
+            raise BadRequest("delay, drain and grace are seconds, 0 or more, and a delay ends")
         if address is None or address == "":
             address = environment.rpc()
         key = authkey or read_key(environment.authkey_file())

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -402,6 +403,28 @@ def test_children_that_are_killed_while_they_start_end_no_pool_that_has_worked(
     gun.unlink()
     assert client.result(client.add("echo", 2), wait=20) == 2
     assert pool.poll() is None
+
+
+def test_children_that_die_of_no_task_are_respawned_with_a_pause(pools: Pools, tmp_path: Path) -> None:
+    """What they die of may be there still: without it a pool would start processes all the time."""
+    births = tmp_path / "births"
+    pools.write(
+        "my_ops",
+        f"""
+        import os, threading, time
+        from qm import Operations
+
+        ops = Operations()
+        ops.operation("echo")(lambda value: value)
+        with open({str(births)!r}, "a") as file:
+            file.write(f"{{time.monotonic()}}\\n")
+        threading.Timer(1.0, os._exit, [7]).start()
+        """,
+    )
+    pools.start()
+    eventually(lambda: births.exists() and len(births.read_text().split()) >= 3)
+    born = [float(line) for line in births.read_text().split()]
+    assert min(later - earlier for earlier, later in pairwise(born)) >= 1.5
 
 
 def test_without_a_manager_the_pool_says_which_address_it_tried(pools: Pools, manager: Manager) -> None:

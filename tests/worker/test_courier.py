@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from qm.errors import AuthFailed, QueueError, SessionLost
+from qm.errors import AuthFailed, BadRequest, QueueError, SessionLost
 from qm.worker import pauses
 from qm.worker.courier import Courier
 
@@ -61,6 +61,15 @@ def test_who_must_finish_is_not_held_up_by_a_key_that_was_taken_away(courier: Co
     assert not courier.is_alive()
     assert reports.tries <= 2, "once before, and once more at the end"
     assert not reports.accepted.is_set()
+
+
+def test_a_report_that_is_wrong_is_said_once_and_those_behind_it_are_heard(courier: Courier) -> None:
+    wrong, right = Reports(*[BadRequest("no such thing")] * 100), Reports()
+    courier.send(wrong.say)
+    courier.send(right.say)
+    assert right.accepted.wait(PATIENCE)
+    assert wrong.tries == 1
+    courier.finish(PATIENCE)
 
 
 def test_what_has_to_be_mended_is_tried_seldom() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -18,6 +19,8 @@ KEY = b"k" * 32
     [
         {"processes": 0},
         {"delay": -1.0},
+        {"delay": math.inf},
+        {"delay": math.nan},
         {"drain": -1.0},
         {"grace": -1.0},
         {"authkey": b"short"},
