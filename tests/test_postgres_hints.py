@@ -10,7 +10,8 @@ import pytest
 
 import qm.postgres
 from qm import new_task
-from qm.messages import Finish
+from qm.errors import NotCommitted
+from qm.messages import AddStatus, Finish
 from qm.store.postgres.hints import Message, decode
 from qm.task import State
 from tests.postgres import Cluster, want_postgres
@@ -107,6 +108,18 @@ def test_a_late_commit_comes_before_what_was_added_after_it(manager: Manager, db
     in_the_end(lambda: manager.queue.status().states[State.WAITING] == 2)
     taken = manager.queue.take(a_claim(limit=2), 0)
     assert [task.id for task in taken] == ["late", "other"]
+
+
+def test_an_id_that_an_open_transaction_adds_is_not_waited_for_by_other_calls(
+    manager: Manager, db: psycopg.Connection
+) -> None:
+    """All calls of a manager stand behind the one that waits for a lock."""
+    qm.postgres.add(db, "mail", 1, id="a")
+    with pytest.raises(NotCommitted, match=r"another transaction .* holds what this needs"):
+        manager.queue.add([new_task("mail", 1, id="a")])
+    assert manager.queue.add([new_task("mail", 1, id="b")]).statuses == [AddStatus.CREATED]
+    db.commit()
+    assert manager.queue.add([new_task("mail", 1, id="a")]).statuses == [AddStatus.DUPLICATE]
 
 
 def heard(url: str, db: psycopg.Connection) -> list[Message]:

@@ -29,6 +29,11 @@ def told(error: psycopg.Error) -> QueueError:
         return BadRequest(f"the store refused a value: {said}")
     if isinstance(error, errors.DiskFull):
         return NotCommitted(f"the disk of the database is full: {said}", hint="make space, then try again")
+    if isinstance(error, errors.LockNotAvailable):
+        return NotCommitted(
+            f"another transaction of the database holds what this needs: {said}",
+            hint="try again when it has ended; one that has added the same id, perhaps",
+        )
     if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, *_LEFT)):
         return NotCommitted(f"the database could not do it: {said}", hint="try again")
     return StoreError(f"the database cannot be used: {said}", hint="see docs/postgresql.md")

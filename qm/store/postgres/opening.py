@@ -15,7 +15,9 @@ _OLDEST: Final = 150_000
 #: What holds for every connection of ours. The plans of our few statements are known beforehand: nested loops
 #: from the parameters along the indexes. So they are made once and do not follow the statistics, which of a
 #: queue that was just empty or just filled say nothing good. The time limits are for what hangs, far beyond
-#: what takes long; the keepalives free the lock of a host that fell silent.
+#: what takes long; only for a lock it is short, since all calls of the manager stand behind one that waits
+#: (for a user's transaction, say, that has added the same id). The keepalives free the lock of a host that
+#: fell silent.
 _SETTINGS: Final = {
     "search_path": "qmanager",
     "plan_cache_mode": "force_generic_plan",
@@ -25,7 +27,7 @@ _SETTINGS: Final = {
     "jit": "off",
     "client_min_messages": "warning",
     "statement_timeout": "60s",
-    "lock_timeout": "10s",
+    "lock_timeout": "250ms",
     "idle_in_transaction_session_timeout": "10s",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
