@@ -4,39 +4,25 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import signal
-import socket
 import time
-from collections.abc import Callable
 from multiprocessing import get_context
 from multiprocessing.connection import wait
 from typing import Any, Final
 
-from qm.client import Client
 from qm.clock import boottime
-from qm.errors import LoadError, OperationError
-from qm.ids import new_id
-from qm.messages import Slot, TypeOptions, WorkerInfo
+from qm.errors import OperationError
+from qm.messages import Slot
 from qm.task import Outcome
-from qm.worker.config import NO_GUARD_EXIT, ChildConfig
-from qm.worker.courier import Courier
-from qm.worker.heartbeat import Heartbeat
+from qm.worker.config import ChildConfig
 from qm.worker.member import Death, Member
 from qm.worker.seeker import Seeker
+from qm.worker.session import Session
 from qm.worker.signals import Signals
+from qm.worker.stillbirths import Stillbirths
 from qm.worker.watch import GRACE_SECONDS
 
 _log = logging.getLogger(__name__)
-
-#: Children that may die in a row before any of them could work.
-_STILLBORN_MAX: Final = 3
-
-#: Seconds to wait for a manager that is away, before the pool has ever reached one.
-_FIRST_PATIENCE: Final = 5.0
-
-#: ... and afterwards: it will come back.
-_PATIENCE: Final = 365 * 86400.0
 
 #: Seconds until a child is started again that the system had no room for, or that died of no task: what it
 #: died of may well be there still.
@@ -48,9 +34,6 @@ _SLEEP_MAX: Final = 3600.0
 #: Characters of a child's last words in our log, where no task was to blame.
 _LAST_WORDS: Final = 2000
 
-#: Seconds for the last reports to be heard when the pool leaves.
-_FAREWELL: Final = 3.0
-
 
 class Pool:
     """N children and the session they work under. Lives in the main thread, runs no user code."""
@@ -60,22 +43,20 @@ class Pool:
     ) -> None:
         self._config = config
         self._processes = processes
+        self._signals = Signals()
+        self._session = Session(
+            config, processes, lambda: [m.page for m in list(self._members)], self._signals.wake
+        )
         self._drain_seconds = drain
         self._grace = grace
         self._seeker = Seeker(self._free_hostages)
         self._context = get_context("spawn")
-        self._session = new_id()
         self._incarnations = itertools.count()
         self._members: list[Member] = []
         #: Slots without a child for a while; and when to try again.
         self._vacant: list[int] = []
         self._fill_at: float | None = None
-        self._stillborn = 0
-        #: What reports go over. The heartbeat has its own: it chooses the manager.
-        self._client: Client | None = None
-        self._heartbeat: Heartbeat | None = None
-        self._courier = Courier()
-        self._signals = Signals()
+        self._stillbirths = Stillbirths()
         self._drain_deadline: float | None = None
         self._failure: OperationError | None = None
 
@@ -89,7 +70,6 @@ class Pool:
             try:
                 for index in range(self._processes):
                     self._spawn(index)
-                self._courier.start()
                 while self._members or self._vacant:
                     self._turn()
             finally:
@@ -127,7 +107,7 @@ class Pool:
                 member.kill()
 
     def _spawn(self, index: int) -> None:
-        slot = Slot(self._session, index, next(self._incarnations))
+        slot = Slot(self._session.id, index, next(self._incarnations))
         try:
             self._members.append(Member(self._context, self._config, slot, self._grace))
         except OSError as error:  # a task's fork bomb, perhaps: it will be over
@@ -147,63 +127,30 @@ class Pool:
     def _hear(self, member: Member) -> None:
         member.hear()
         if member.ready is not None:
-            self._stillborn = 0
+            self._stillbirths.end_row()
 
     def _start_work(self) -> None:
         """Lets children work that have loaded their operations; the first of them opens the session."""
         ready = [member for member in self._members if member.ready is not None]
-        if ready and self._heartbeat is None and self._drain_deadline is None:
+        if ready and not self._session.is_open and self._drain_deadline is None:
             assert ready[0].ready is not None
-            self._attach(ready[0].ready.types)
-        if self._heartbeat is not None:
+            types = ready[0].ready.types
+            self._session.open(types)
+            _log.info("serving %s with %d processes", ", ".join(sorted(types)), self._processes)
+        if self._session.is_open:
             for member in ready:
-                member.start_work(self._heartbeat.session_end, self._heartbeat.manager)
-
-    def _attach(self, types: dict[str, TypeOptions]) -> None:
-        info = WorkerInfo(
-            session=self._session,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            processes=self._processes,
-            types=types,
-        )
-        client = self._connect(_FIRST_PATIENCE)
-        try:
-            term = client.attach(info).term
-        except BaseException:
-            client.close()
-            raise
-        client.be_patient(_PATIENCE)
-        heartbeat = Heartbeat(
-            client, info, term, lambda: [m.page for m in list(self._members)], self._signals.wake
-        )
-        self._client = self._connect(_PATIENCE, lambda: heartbeat.manager)
-        self._heartbeat = heartbeat
-        heartbeat.start()
-        _log.info("serving %s with %d processes", ", ".join(sorted(types)), self._processes)
-
-    def _connect(self, patience: float, follow: Callable[[], int] | None = None) -> Client:
-        config = self._config
-        return Client(
-            config.addresses,
-            config.authkey,
-            tls=config.tls,
-            patience=patience,
-            payload_keys=config.payload_keys,
-            follow=follow,
-        )
+                member.start_work(self._session.end, self._session.manager)
 
     def _free_hostages(self, member: Member) -> None:
         """A batch takes too long: what its child has not started goes to others."""
         unstarted = member.free_hostages()
         if unstarted:
             _log.debug("child %d runs long, %d tasks go back", member.slot.index, len(unstarted))
-            self._report(lambda client: client.release_many(unstarted))
+            self._session.report(lambda client: client.release_many(unstarted))
 
     def _see_to_tasks(self, woken: bool) -> None:
         """Sees to tasks that have run long, and to those that must end."""
-        now = boottime()
-        cancelled = self._heartbeat.cancelled if self._heartbeat is not None else frozenset()
+        now, cancelled = boottime(), self._session.cancelled
         if woken:
             self._end_lost()
         if woken or self._seeker.is_due(now):
@@ -214,7 +161,7 @@ class Pool:
 
     def _end_lost(self) -> None:
         """Tasks that run here and went to others meanwhile: not a moment longer, and without a report."""
-        lost = self._heartbeat.lost if self._heartbeat is not None else frozenset()
+        lost = self._session.lost
         for member in self._members if lost else ():
             lease = member.page.current()
             if lease in lost and not member.killed:
@@ -244,7 +191,7 @@ class Pool:
         elif not member.killed and (code or self._drain_deadline is None):
             # what we killed ourselves is not its task's fault: it goes back uncounted when we detach
             self._tell(death)
-            self._report(lambda client: client.crashed(death.crash))
+            self._session.report(lambda client: client.crashed(death.crash))
         if self._drain_deadline is not None:
             return
         if self._was_shot(member, code) or (code and death.crash.current is None):
@@ -255,7 +202,7 @@ class Pool:
     def _was_shot(self, member: Member, code: int) -> bool:
         """Whether somebody killed a child while it started, in a pool that has worked: a system short of
         memory, mostly. That passes, and says nothing about the operations."""
-        return member.ready is None and code == -signal.SIGKILL and self._heartbeat is not None
+        return member.ready is None and code == -signal.SIGKILL and self._session.is_open
 
     def _tell(self, death: Death) -> None:
         """Says in our log who died, and of what."""
@@ -270,27 +217,11 @@ class Pool:
         )
 
     def _born_dead(self, member: Member, code: int) -> None:
-        """A child that could not even begin. Trying for ever would burn the machine and say nothing."""
+        """A child that could not even begin."""
         if self._was_shot(member, code):
             _log.error("child %d was killed while it started", member.slot.index)
-            return
-        self._stillborn += 1
-        if member.broken is not None:
-            self._fail(LoadError(member.broken))
-        elif code == NO_GUARD_EXIT:
-            self._fail(
-                LoadError(
-                    "the script starts its worker when it is imported, and every child imports it: "
-                    'put the call of Worker.run under `if __name__ == "__main__":`'
-                )
-            )
-        elif self._stillborn >= _STILLBORN_MAX:
-            self._fail(
-                OperationError(
-                    f"{self._stillborn} children in a row died before they could work (exit code {code}); "
-                    f"what they printed stands above"
-                )
-            )
+        elif (failure := self._stillbirths.judge(code, member.broken)) is not None:
+            self._fail(failure)
 
     def _fail(self, failure: OperationError) -> None:
         """This pool cannot go on: lets what runs end, and then raises."""
@@ -300,35 +231,24 @@ class Pool:
 
     def _drain(self) -> None:
         """Asks all children to leave. What runs on after its time, or a second signal, is killed."""
-        if self._heartbeat is not None:  # else nothing runs yet
+        if self._session.is_open:  # else nothing runs yet
             _log.info("leaving: what runs has %g s to end", self._drain_seconds)
         self._drain_deadline = time.monotonic() + self._drain_seconds
         self._vacant, self._fill_at = [], None
         for member in self._members:
             member.drain()
-        self._report(lambda client: client.renew(self._session, draining=True))
+        self._session.report(lambda client: client.renew(self._session.id, draining=True))
 
     def _until_drained(self) -> float | None:
         if self._drain_deadline is None:
             return None
         return max(0.0, self._drain_deadline - time.monotonic())
 
-    def _report(self, say: Callable[[Client], object]) -> None:
-        """Has the courier say something to the manager, if we ever reached one."""
-        client = self._client
-        if client is not None:
-            self._courier.send(lambda: say(client))
-
     def _leave(self) -> None:
         """Nobody works any more: says the last reports and good-bye."""
         for member in self._members:  # only after an error of our own
             member.kill()
             member.bury()
-        if self._heartbeat is None or self._client is None:
-            return
-        self._heartbeat.stop()
-        self._report(lambda client: client.detach(self._session))
-        self._courier.finish(_FAREWELL)
-        self._client.close()
-        self._heartbeat.close()
-        _log.info("left")
+        if self._session.is_open:
+            self._session.close()
+            _log.info("left")
