@@ -38,6 +38,12 @@ PAGE_MAX = 500
 #: Attempts in one answer; a task that is taken and given back again and again has many.
 RECORDS_MAX = 500
 
+#: Types and pools in one answer of status, and types of one of these pools: a frame has room for no more of
+#: the longest names, and nobody reads as many.
+STATUS_TYPES_MAX = 1000
+STATUS_POOLS_MAX = 500
+STATUS_POOL_TYPES_MAX = 20
+
 #: A list carries payloads up to this size whole and of larger ones only the size; `get` has the whole.
 PREVIEW_MAX = 4096
 

@@ -262,20 +262,25 @@ class WorkerStatus(Struct, frozen=True, kw_only=True):
     session: str
     name: str
     processes: int
+    #: The first 20 of those that it serves.
     types: list[str]
     since: float
+    #: How many more it serves.
+    types_left: int = 0
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """How things stand. `wait`, `progress`, `done`, `states` and `types` as in `qm.task.Counts`."""
+    """How things stand. `wait`, `progress`, `done`, `states` and `types` as in `qm.task.Counts`, but of more
+    than 1,000 types it has those with most to do."""
 
     wait: int
     progress: int
     done: int
     states: dict[State, int]
     types: dict[str, dict[State, int]]
+    #: Connected pools, oldest first; of more than 500 the newest.
     workers: list[WorkerStatus]
-    #: Types with tasks waiting that no connected worker serves.
+    #: Types with tasks waiting that no connected worker serves; 1,000 at most.
     unserved: list[str]
     #: The manager's wall clock, its start, its version and the kind of its store.
     now: float
@@ -289,6 +294,14 @@ class Status(Struct, frozen=True, kw_only=True):
     draining: bool = False
     #: host:pid of the other managers of the store.
     others: list[str] = []
+    #: Types beyond those named.
+    types_left: int = 0
+    #: Pools beyond those named.
+    workers_left: int = 0
+    #: Types that nobody serves, beyond those named.
+    unserved_left: int = 0
+    #: Processes of all connected pools.
+    processes: int = 0
 
 
 #: The longest note of a progress report.

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Container, Iterable
 
 from qm.errors import BadRequest, SessionLost
-from qm.limits import SESSION_TERM
+from qm.limits import SESSION_TERM, STATUS_POOL_TYPES_MAX
 from qm.messages import Claim, Slot, WorkerInfo, WorkerStatus
 from qm.queue.waiter import Waiter
 from qm.queue.wake import Parked
@@ -318,6 +318,7 @@ def _status(info: WorkerInfo, since: float) -> WorkerStatus:
         session=info.session,
         name=info.name,
         processes=info.processes,
-        types=sorted(info.types),
+        types=sorted(info.types)[:STATUS_POOL_TYPES_MAX],
+        types_left=max(0, len(info.types) - STATUS_POOL_TYPES_MAX),
         since=since,
     )

@@ -16,9 +16,6 @@ from qm.web.rows import Row, line, row
 TYPES_SHOWN: Final = 100
 POOLS_SHOWN: Final = 100
 
-#: Types of one pool.
-_POOL_TYPES: Final = 20
-
 
 class TypeCounts(Struct, frozen=True):
     """The tasks of one type."""
@@ -81,9 +78,9 @@ def overview(snapshot: Snapshot, show_payloads: bool, rpc: str | None = None) ->
         states=status.states,
         rate=_rounded(snapshot.rate),
         types=_types(status),
-        type_count=len(status.types),
-        pool_count=len(status.workers),
-        processes=sum(worker.processes for worker in status.workers),
+        type_count=len(status.types) + status.types_left,
+        pool_count=len(status.workers) + status.workers_left,
+        processes=status.processes,
         pools=[_pool(worker) for worker in status.workers[:POOLS_SHOWN]] if show_payloads else None,
         unserved=status.unserved[:TYPES_SHOWN],
         tasks=[row(task) for task in snapshot.done] if show_payloads else None,
@@ -114,5 +111,4 @@ def _counts(name: str, states: dict[State, int]) -> TypeCounts:
 
 
 def _pool(worker: WorkerStatus) -> Pool:
-    shown = worker.types[:_POOL_TYPES]
-    return Pool(line(worker.name), worker.processes, shown, len(worker.types) - len(shown), worker.since)
+    return Pool(line(worker.name), worker.processes, worker.types, worker.types_left, worker.since)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from qm.logs import printable
+from qm.messages import Status
 from qm.task import ENDED, PROGRESS, WAIT, PackedTask, State
 from qm.web.preview import show_input, show_outcome
 from qm.web.reader import Snapshot
@@ -33,7 +34,7 @@ def page(snapshot: Snapshot, show_payloads: bool) -> str:
         f"Progress:  {status.progress}",
         f"Done:      {status.done}",
         "",
-        *(_done_list(snapshot) if show_payloads else [*_types(status.types), "", *_NOT_SHOWN]),
+        *(_done_list(snapshot) if show_payloads else [*_types(status), "", *_NOT_SHOWN]),
     ]
     return "\n".join(lines) + "\n"
 
@@ -56,7 +57,8 @@ def _row(task: PackedTask) -> Sequence[str]:
     )
 
 
-def _types(types: dict[str, dict[State, int]]) -> list[str]:
+def _types(status: Status) -> list[str]:
+    types = status.types
     if not types:
         return ["By type:", "(no task is known)"]
     shown = sorted(types)[:_TYPES_SHOWN]
@@ -64,7 +66,8 @@ def _types(types: dict[str, dict[State, int]]) -> list[str]:
         (_cell(name, _TYPE), *(str(_sum(types[name], group)) for group in (WAIT, PROGRESS, ENDED)))
         for name in shown
     ]
-    more = [f"(and {len(types) - len(shown)} more)"] if len(types) > len(shown) else []
+    left = len(types) - len(shown) + status.types_left
+    more = [f"(and {left} more)"] if left else []
     return ["By type:", *_table(("TYPE", "WAIT", "PROGRESS", "DONE"), rows), *more]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+from msgspec.structs import replace
+
 from qm.client import Client
 from qm.task import State
 from qm.version import __version__
@@ -47,6 +50,29 @@ def test_json_has_the_three_numbers_and_what_they_are_made_of(call: Call, client
     assert status["workers"][0]["name"] == "here:1"
     assert status["unserved"] == ["mail"]
     assert len(call("status", "-o", "jsonl").lines) == 1
+
+
+def test_what_a_status_leaves_out_is_counted(
+    call: Call, client: Client, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some_tasks(client, hand)
+    now = client.status()
+    worker = replace(now.workers[0], types=["a", "b"], types_left=3)
+    much = replace(
+        now,
+        workers=[worker],
+        workers_left=5,
+        types_left=7,
+        unserved=[f"t{n}" for n in range(30)],
+        unserved_left=9,
+    )
+    monkeypatch.setattr(Client, "status", lambda self: much)
+    said = call("status")
+    assert "... and 7 more types" in said.lines
+    assert "Workers: the newest 1 of 6" in said.lines
+    assert any(line.endswith("serving a, b and 3 more") for line in said.lines)
+    assert said.err.count("no worker serves it") == 20
+    assert said.err.endswith("hint: so do tasks of 19 more types\n")
 
 
 def test_it_has_no_ids(call: Call, client: Client) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
+from qm.limits import FRAME_MAX, STATUS_POOL_TYPES_MAX, STATUS_POOLS_MAX, STATUS_TYPES_MAX
 from qm.messages import Fail, Finish, Release
+from qm.queue import status
 from qm.task import State
 from qm.testing.contract.samples import new
 from qm.version import __version__
+from qm.wire.codec import encode
 from tests.queue.bench import Bench
 
 
@@ -81,3 +86,44 @@ def test_a_type_is_unserved_while_tasks_wait_that_nobody_can_run(bench: Bench) -
     assert bench.queue.status().unserved == []
     bench.queue.detach("pool")
     assert bench.queue.status().unserved == ["mail"]
+
+
+def test_of_more_types_than_a_frame_holds_it_names_those_with_most_to_do(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "STATUS_TYPES_MAX", 2)
+    done, *_ = bench.leases(new("a", "mail"), *(new(f"b{n}", "sms") for n in range(2)), new("c", "fax"))
+    bench.queue.finish([Finish(done, b"")])
+    bench.add(*(new(f"d{n}", "post") for n in range(3)), new("e", "wire"))
+    found = bench.queue.status()
+    assert (found.wait, found.progress, found.done) == (5, 2, 1)
+    assert found.types == {"post": {State.WAITING: 3}, "sms": {State.RUNNING: 2}}
+    assert found.types_left == 3
+    assert (found.unserved, found.unserved_left) == (["fax", "post"], 1)
+
+
+def test_of_more_pools_than_a_frame_holds_it_names_the_newest(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "STATUS_POOLS_MAX", 2)
+    for session in "abc":
+        bench.attach(session)
+        bench.clock.advance(1)
+    found = bench.queue.status()
+    assert [worker.session for worker in found.workers] == ["b", "c"]
+    assert (found.workers_left, found.processes) == (1, 6)
+
+
+def test_the_largest_answer_fits_into_a_frame(bench: Bench) -> None:
+    """Names are as long as they may be."""
+    names = [f"{n:064}" for n in range(STATUS_TYPES_MAX + 100)]
+    for number in range(STATUS_POOLS_MAX + 10):
+        bench.attach(f"{number:064}", names[:30])
+    for first in range(0, len(names), 100):
+        bench.add(*(new(f"t{name}"[:1] + name[1:], name) for name in names[first : first + 100]))
+    found = bench.queue.status()
+    assert (len(found.types), found.types_left) == (STATUS_TYPES_MAX, 100)
+    assert (len(found.workers), found.workers_left) == (STATUS_POOLS_MAX, 10)
+    assert (len(found.workers[0].types), found.workers[0].types_left) == (STATUS_POOL_TYPES_MAX, 10)
+    assert (len(found.unserved), found.unserved_left) == (STATUS_TYPES_MAX, 70)
+    assert len(encode(found)) < FRAME_MAX / 2

@@ -6,6 +6,7 @@ import unicodedata
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from qm.messages import Status
 from qm.payload import pack
@@ -41,6 +42,11 @@ def task(input: object = None, output: object = None, id: str = "a") -> PackedTa
         state=State.DONE,
         ended=1_700_000_001.0,
     )
+
+
+def test_types_that_the_status_leaves_out_are_counted() -> None:
+    status = replace(snapshot([], {"work": {State.DONE: 1}}).status, types_left=7)
+    assert "(and 7 more)" in page(Snapshot(status, []), show_payloads=False).splitlines()
 
 
 def test_the_whole_page() -> None:

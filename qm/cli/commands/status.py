@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Final
 
 from msgspec.structs import asdict
 
@@ -18,6 +19,9 @@ from qm.logs import printable
 from qm.messages import Status
 from qm.task import State
 
+#: Types that nobody serves, each with a line of its own.
+_HINTS: Final = 20
+
 
 def status(arguments: Arguments, client: Client, output: Output) -> int:
     """Prints the original's three numbers, and what they are made of."""
@@ -29,11 +33,13 @@ def status(arguments: Arguments, client: Client, output: Output) -> int:
         return Exit.OK
     for line in _lines(now):
         print(printable(line))
-    for name in now.unserved:
+    for name in now.unserved[:_HINTS]:
         hint(
             f'tasks of type "{name}" wait and no worker serves it; start one with: qmworker '
             "(--load MODULE if it is yours)"
         )
+    if (more := len(now.unserved[_HINTS:]) + now.unserved_left) > 0:
+        hint(f"so do tasks of {more} more types")
     return Exit.OK
 
 
@@ -45,9 +51,14 @@ def _lines(status: Status) -> Iterator[str]:
     yield f"States: {_counts(status.states)}"
     for name, states in sorted(status.types.items()):
         yield f"Type {name}: {_counts(states)}"
+    if status.types_left:
+        yield f"... and {status.types_left} more types"
+    if status.workers_left:
+        yield f"Workers: the newest {len(status.workers)} of {len(status.workers) + status.workers_left}"
     for worker in status.workers:
         since = datetime.fromtimestamp(worker.since).isoformat(" ", "seconds")
-        types = ", ".join(sorted(worker.types))
+        more = f" and {worker.types_left} more" if worker.types_left else ""
+        types = ", ".join(sorted(worker.types)) + more
         yield f"Worker {worker.name}: {worker.processes} processes since {since}, serving {types}"
     if not status.workers:
         yield "Workers: none"
