@@ -75,8 +75,8 @@ class Failover:
         self.tell: Callable[[int], object] = lambda place: None
         self._routes = {place: Channels(place, authkey, self._dial_in_time) for place in self.addresses}
         self._refusals = Refusals(self._clock)
-        #: Since when our manager has not committed.
-        self._doubt: float | None = None
+        #: Since when our manager has not committed what this verb does; None: it has.
+        self._doubt: tuple[str, float] | None = None
         #: We hold a session.
         self._attached = False
         #: How many rounds were in vain, one after another; when the last was, and how it ended.
@@ -112,12 +112,13 @@ class Failover:
         try:
             answer = here.call(target, verb, args, timeout, waits)
         except (*_LEAVE, NotCommitted) as error:
-            if isinstance(error, NotCommitted) and not self._doubts():
+            if isinstance(error, NotCommitted) and not self._doubts(verb):
                 raise
             answer = self._call_elsewhere(here, error, partial(_say, target, verb, args, timeout, waits))
         except TimedOut:
             self._leave(here)
             raise
+        self._trust(verb)
         if here is not self._here:
             here.close()  # we have left it meanwhile: nothing is kept there
         return answer
@@ -207,13 +208,18 @@ class Failover:
             before.close()
             self.tell(self.addresses.index(route.address))
 
-    def _doubts(self) -> bool:
+    def _doubts(self, verb: str) -> bool:
         """A call was not committed. Gives whether that has gone on for so long that another manager may do
         better: it may be ours alone that has lost the database."""
-        now = self._clock.monotonic()
-        if self._doubt is None or now - self._doubt > _DOUBT_COUNTS:
-            self._doubt = now
-        return now - self._doubt >= _DOUBT
+        now, doubt = self._clock.monotonic(), self._doubt
+        if doubt is None or now - doubt[1] > _DOUBT_COUNTS:
+            self._doubt = doubt = verb, now
+        return now - doubt[1] >= _DOUBT
+
+    def _trust(self, verb: str) -> None:
+        """A call went well. Of one that only reads this says nothing about the others."""
+        if self._doubt is not None and self._doubt[0] == verb:
+            self._doubt = None
 
     def _dial_in_time(self, address: Any, authkey: bytes) -> Connection:
         recent = self._clock.monotonic() - self._round_at < _ROUND_COUNTS

@@ -257,6 +257,19 @@ def test_a_manager_that_lost_the_database_is_left_after_a_moment(managers: Manag
     assert here(managers, route) != left
 
 
+def test_a_manager_that_commits_others_of_the_kind_is_not_left(managers: Managers, route: Failover) -> None:
+    """One call alone may stand in its own way: an id that an open transaction adds."""
+    left = here(managers, route)
+    for _ in range(5):
+        managers.echoes[left].error = NotCommitted("another transaction holds what this needs")
+        with pytest.raises(NotCommitted):
+            ask(route, "echo", "a")
+        managers.echoes[left].error = None
+        assert ask(route, "echo", "b") == "b"
+        managers.clock.advance(1)
+    assert here(managers, route) == left
+
+
 # Where none answers.
 
 
