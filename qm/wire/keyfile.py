@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from qm.errors import BadRequest, NotFound
-from qm.wire.keys import KEY_NAME, make_key, new_secret, parse_keys, read_keys, read_secret, write_draft
+from qm.wire.keys import KEY_NAME, make_key, new_secret, parse_keys, read_keys, read_secret, replace_secret
 from qm.wire.roles import Key, Role
 
 
@@ -59,12 +59,7 @@ def _write(path: Path, lines: list[bytes]) -> None:
     data = b"\n".join([*lines, b""])
     parse_keys(data, path)  # what the manager could not read must not take the place of what it can
     try:
-        os.replace(write_draft(path, data), path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        replace_secret(path, data)
     except OSError as error:
         raise BadRequest(f"cannot write the authkey {path}: {error.strerror}") from None
 

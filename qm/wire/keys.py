@@ -16,6 +16,8 @@ import re
 import secrets
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -142,24 +144,32 @@ def make_key(path: Path) -> bytes:
 def _make_key(path: Path) -> bytes:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = new_secret()
-    draft = write_draft(path, key + b"\n")
-    try:
+    with _draft(path, key + b"\n") as draft:
         os.link(draft, path)  # never over an existing key, and never half written
-    finally:
-        os.unlink(draft)
     return key
 
 
-def write_draft(path: Path, data: bytes) -> str:
-    """Writes `data` into a new file beside `path`, open to nobody else and on the disk. Gives its name.
-    Raises OSError."""
+def replace_secret(path: Path, data: bytes) -> None:
+    """Puts `data` in the place of the file, whole or not at all, open to nobody else. Raises OSError."""
+    with _draft(path, data) as draft:
+        os.replace(draft, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _draft(path: Path, data: bytes) -> Iterator[str]:
+    """While inside, `data` is in a new file beside `path`, open to nobody else and on the disk: its name."""
     fd, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-    except BaseException:
-        os.unlink(draft)
-        raise
-    return draft
+        yield draft
+    finally:
+        with suppress(FileNotFoundError):  # it has the other name by now
+            os.unlink(draft)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -199,6 +200,22 @@ def test_a_change_that_fails_leaves_the_file_as_it_was(path: Path, monkeypatch: 
         add_key(path, "web2", Role.CLIENT)
     assert path.read_bytes() == FILE
     assert [file.name for file in path.parent.iterdir()] == ["authkey"]
+
+
+def test_a_change_that_cannot_take_the_files_place_leaves_no_key_beside_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_key(path, "web1", Role.CLIENT)
+    before = path.read_bytes()
+
+    def refuse(draft: str, target: Path) -> None:
+        raise OSError(errno.EBUSY, "it is mounted there")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(BadRequest, match="it is mounted there"):
+        add_key(path, "web2", Role.CLIENT)
+    assert path.read_bytes() == before
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
 def test_changes_at_once_are_all_made(path: Path) -> None:

@@ -11,7 +11,7 @@ from qm.cli.exits import Exit
 from qm.cli.terminal import hint
 from qm.clock import SystemClock
 from qm.errors import BadRequest
-from qm.wire.keys import write_draft
+from qm.wire.keys import replace_secret
 
 
 def init(arguments: Arguments) -> int:
@@ -40,7 +40,7 @@ def init(arguments: Arguments) -> int:
 def _write(path: Path, data: bytes) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.replace(write_draft(path, data), path)
+        replace_secret(path, data)
     except OSError as error:
         raise BadRequest(
             f"cannot write {path}: {error.strerror}", hint="choose another folder by QM_HOME"
