@@ -2,36 +2,64 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, wait
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def one_ahead(call: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
-    """Each item with its answer, in order. While one call waits for its answer, the next item is made: one
-    call and one or two items are held at a time, whatever the length of `items`. One alone costs no thread.
+class Ahead(Generic[T, R]):
+    """Calls for one item after another: while a call waits for its answer, the next item is made.
 
-    Raises what a call raises, once the call after it has been answered or was never made.
+    At its end, by an error too, no call is under way. But Ctrl-C does not wait for one: it may be long in
+    coming where nobody answers, and ends by itself.
     """
-    rest = iter(items)
-    first = next(rest, None)
-    if first is None:
-        return
-    second = next(rest, None)
-    if second is None:
-        yield first, call(first)
-        return
-    with ThreadPoolExecutor(1, thread_name_prefix="qm-ahead") as caller:
-        under_way = first, caller.submit(call, first)
-        following: T | None = second
+
+    def __init__(self, call: Callable[[T], R]) -> None:
+        self._call = call
+        self._under_way: Future[R] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._under_way is not None and (kind is None or issubclass(kind, Exception)):
+            wait([self._under_way])
+
+    def answers(self, items: Iterable[T]) -> Iterator[tuple[T, R]]:
+        """Each item with its answer, in order. One call and one or two items are held at a time, whatever the
+        length of `items`. One alone costs no thread. Raises what a call raises."""
+        rest = iter(items)
+        last = next(rest, None)
+        if last is None:
+            return
+        following = next(rest, None)
+        if following is None:
+            yield last, self._call(last)
+            return
+        answer = self._start(last)
         while following is not None:
-            item, answer = under_way
-            current = following
-            following = next(rest, None)
+            current, following = following, next(rest, None)
             result = answer.result()
-            under_way = current, caller.submit(call, current)
-            yield item, result
-        yield under_way[0], under_way[1].result()
+            answer = self._start(current)
+            yield last, result
+            last = current
+        yield last, answer.result()
+
+    def _start(self, item: T) -> Future[R]:
+        """The call in a thread of its own, that a program's end does not wait for."""
+        future = self._under_way = Future[R]()
+        threading.Thread(target=self._finish, args=(future, item), name="qm-ahead", daemon=True).start()
+        return future
+
+    def _finish(self, future: Future[R], item: T) -> None:
+        try:
+            future.set_result(self._call(item))
+        except BaseException as error:
+            future.set_exception(error)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from qm.client.ahead import one_ahead
+from qm.client.ahead import Ahead
 from qm.client.gather import Gatherer
 from qm.client.tasks import chunks, new_task, unpack_attempt, unpack_task
 from qm.errors import IdConflict, NotFound, TaskCancelled, TaskFailed, TimedOut, WrongState
@@ -52,13 +52,14 @@ class Producing:
         """
         ids: list[str] = []
         frames = chunks(tasks, lambda task: len(task.input))
-        for chunk, added in one_ahead(self._add_frame, frames):
-            conflicts = [t.id for t, s in zip(chunk, added.statuses, strict=True) if s is AddStatus.CONFLICT]
-            if conflicts:
-                raise conflict(conflicts)
-            ids.extend(task.id for task in chunk)
-            if on_added is not None:
-                on_added(len(chunk))
+        with Ahead(self._add_frame) as ahead:
+            for chunk, added in ahead.answers(frames):
+                statuses = zip(chunk, added.statuses, strict=True)
+                if conflicts := [task.id for task, status in statuses if status is AddStatus.CONFLICT]:
+                    raise conflict(conflicts)
+                ids.extend(task.id for task in chunk)
+                if on_added is not None:
+                    on_added(len(chunk))
         return ids
 
     def _add_frame(self, tasks: Sequence[NewTask]) -> Added:

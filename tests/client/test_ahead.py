@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
-from qm.client.ahead import one_ahead
+from qm.client.ahead import Ahead, R, T
+
+
+def one_ahead(call: Callable[[T], R], items: Iterable[T]) -> Iterator[tuple[T, R]]:
+    with Ahead(call) as ahead:
+        yield from ahead.answers(items)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 50])
@@ -70,3 +77,35 @@ def test_an_error_of_the_items_is_raised_after_what_came_before_it() -> None:
     with pytest.raises(KeyError):
         list(one_ahead(called.append, items()))
     assert called[0] == 1
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_waits_for_the_call_under_way_and_an_interrupt_does_not(error: type[BaseException]) -> None:
+    go, ended = threading.Event(), threading.Event()
+
+    def call(item: int) -> int:
+        if item == 2:
+            go.wait(10)
+            ended.set()
+        return item
+
+    if error is ValueError:
+        threading.Timer(0.05, go.set).start()
+    with pytest.raises(error), Ahead(call) as ahead:
+        for _ in ahead.answers([1, 2, 3]):
+            raise error
+    assert ended.is_set() == (error is ValueError)
+    go.set()
+
+
+def test_nobody_is_kept_from_leaving_by_a_call_that_is_not_answered() -> None:
+    """As after Ctrl-C beside a manager that stands still."""
+    program = """
+import threading
+from qm.client.ahead import Ahead
+with Ahead(lambda item: item == 2 and threading.Event().wait(100)) as ahead:
+    for _ in ahead.answers([1, 2, 3]):
+        raise KeyboardInterrupt
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    assert b"KeyboardInterrupt" in ran.stderr
