@@ -7,6 +7,7 @@ manager leaves the server's threads free.
 
 from __future__ import annotations
 
+import _thread
 import threading
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
@@ -19,6 +20,10 @@ T = TypeVar("T")
 
 #: Seconds after its start for which a look is waited for; longer than the patience, which has better words.
 LOOK_TIMEOUT: Final = 2.0
+
+#: ... and after which it is forgotten: its call would have timed out by now, so its thread has died, as where
+#: there was no memory for its first step.
+_LOST: Final = 60.0
 
 #: Looks under way at once: what a frozen manager holds of our threads and connections.
 LOOKS_MAX: Final = 16
@@ -51,16 +56,20 @@ class Looks:
     def _current(self, question: Hashable, ask: Callable[[], Any]) -> _Look:
         with self._lock:
             look = self._looks.get(question)
-            if look is None or look.result.done():
+            if look is None or self._is_over(look):
                 self._sweep()
                 look = _Look(Future(), self._clock.monotonic() + LOOK_TIMEOUT)
-                threading.Thread(target=_go, args=(look.result, ask), name="look", daemon=True).start()
+                # not a `threading.Thread`, which waits for its first step, and with it all who want the lock
+                _thread.start_new_thread(_go, (look.result, ask))
                 self._looks[question] = look
             return look
 
+    def _is_over(self, look: _Look) -> bool:
+        return look.result.done() or self._clock.monotonic() > look.deadline + _LOST
+
     def _sweep(self) -> None:
         """Forgets the looks that are over. Raises `TimedOut` where too many are not."""
-        for question in [question for question, look in self._looks.items() if look.result.done()]:
+        for question in [question for question, look in self._looks.items() if self._is_over(look)]:
             del self._looks[question]
         if len(self._looks) >= LOOKS_MAX:
             raise _too_long()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import threading
 from collections.abc import Callable
@@ -152,14 +153,30 @@ def test_errors_reach_everyone_who_waits() -> None:
 
 
 def test_a_thread_that_cannot_be_started_does_not_block_later_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(thread: threading.Thread) -> None:
+    def refuse(*args: Any) -> int:
         raise RuntimeError("no thread")
 
     reader = reader_of(Scripted(lambda: "status"), FakeClock())
     with monkeypatch.context() as broken:
-        broken.setattr(threading.Thread, "start", refuse)
+        broken.setattr(_thread, "start_new_thread", refuse)
         with pytest.raises(RuntimeError, match="no thread"):
             reader.read()
+    assert reader.read().status.version == "status"
+
+
+def test_a_thread_that_dies_before_it_has_begun_does_not_block_its_question_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = FakeClock()
+    reader = reader_of(Scripted(lambda: "status"), clock)
+    with monkeypatch.context() as broken:
+        broken.setattr("qm.web.looks.LOOK_TIMEOUT", 0.0)
+        broken.setattr(_thread, "start_new_thread", lambda *args: 0)
+        with pytest.raises(TimedOut):
+            reader.read()
+    with pytest.raises(TimedOut):
+        reader.read()
+    clock.advance(61)
     assert reader.read().status.version == "status"
 
 
