@@ -194,7 +194,7 @@ class Pool:
             self._session.report(lambda client: client.crashed(death.crash))
         if self._drain_deadline is not None:
             return
-        if self._was_shot(member, code) or (code and death.crash.current is None):
+        if self._was_shot(member, code) or death.crash.current is None:
             self._leave_vacant(slot.index)
         else:
             self._spawn(slot.index)

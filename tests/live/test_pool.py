@@ -405,7 +405,10 @@ def test_children_that_are_killed_while_they_start_end_no_pool_that_has_worked(
     assert pool.poll() is None
 
 
-def test_children_that_die_of_no_task_are_respawned_with_a_pause(pools: Pools, tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", [0, 7])
+def test_children_that_die_of_no_task_are_respawned_with_a_pause(
+    pools: Pools, tmp_path: Path, code: int
+) -> None:
     """What they die of may be there still: without it a pool would start processes all the time."""
     births = tmp_path / "births"
     pools.write(
@@ -418,7 +421,7 @@ def test_children_that_die_of_no_task_are_respawned_with_a_pause(pools: Pools, t
         ops.operation("echo")(lambda value: value)
         with open({str(births)!r}, "a") as file:
             file.write(f"{{time.monotonic()}}\\n")
-        threading.Timer(1.0, os._exit, [7]).start()
+        threading.Timer(1.0, os._exit, [{code}]).start()
         """,
     )
     pools.start()
