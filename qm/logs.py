@@ -63,8 +63,11 @@ def configure(level: str = "info", format: str = "text", program: str = "qmanage
         logging.getLogger(name).setLevel(number)
     handler.loggers = [name for name in levels if name]
     root.addHandler(handler)
-    # A line does not name its thread; and to ask for it makes, for a thread that `threading` did not start,
-    # a record that stays.
+
+
+def forget_threads() -> None:
+    """For a process of ours with bare threads: no line names its thread, and to ask for one that `threading`
+    did not start makes a record that stays."""
     logging.logThreads = False
 
 

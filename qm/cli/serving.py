@@ -16,6 +16,7 @@ from qm.cli.credentials import Credentials
 from qm.cli.settings import Settings
 from qm.cli.signals import Signals
 from qm.errors import BadRequest, Internal, QueueError
+from qm.logs import forget_threads
 from qm.manager import QueueManager, Server
 from qm.manager.admission import Admission
 from qm.manager.webprocess import WebError, WebProcess
@@ -37,6 +38,7 @@ def prepare_process() -> None:
     """For the whole process: files that it makes are its user's alone, and it may have as many connections as
     the machine allows."""
     os.umask(0o077)
+    forget_threads()
     sys.setswitchinterval(_SWITCH_SECONDS)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:

@@ -54,8 +54,9 @@ class Ahead(Generic[T, R]):
 
     def _start(self, item: T) -> Future[R]:
         """The call in a thread of its own, that a program's end does not wait for."""
-        future = self._under_way = Future[R]()
+        future = Future[R]()
         threading.Thread(target=self._finish, args=(future, item), name="qm-ahead", daemon=True).start()
+        self._under_way = future
         return future
 
     def _finish(self, future: Future[R], item: T) -> None:

@@ -14,6 +14,7 @@ import errno
 import os
 import resource
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -79,15 +80,15 @@ class Door:
         """Takes connections in until told to stop."""
         self._spare = _descriptor()
         while not self._stopped.is_set():
-            if not self._take_one_or_none():
-                self._stopped.wait(_PAUSE)
+            try:
+                if not self._take_one():
+                    self._stopped.wait(_PAUSE)
+            except (MemoryError, RuntimeError, OSError) as error:
+                # what was to refuse one, or say so, or wait by a lock, found something short as well
+                with suppress(MemoryError, RuntimeError):
+                    self._tally.refuse(Refusal.SYSTEM, "cannot take a connection in: %r", error)
+                time.sleep(_PAUSE)
         self._give_up_spare()
-
-    def _take_one_or_none(self) -> bool:
-        try:
-            return self._take_one()
-        except MemoryError:  # not enough to accept, or to say that it was not enough
-            return False
 
     def _take_one(self) -> bool:
         """Whether the next may come at once."""

@@ -80,9 +80,11 @@ class Server(StandardServer):
     def serve_forever(self) -> None:
         """Serves until `stop` is called; returns when every call under way has been answered."""
         self._watcher.start()
-        self.accepter()
-        self._drain(time.monotonic() + DRAIN_SECONDS)
-        self._watcher.stop()
+        try:
+            self.accepter()
+            self._drain(time.monotonic() + DRAIN_SECONDS)
+        finally:
+            self._watcher.stop()
 
     def stop(self) -> None:
         """Ends `serve_forever`, from any thread."""
@@ -141,11 +143,11 @@ class Server(StandardServer):
 
     def _admit(self, conn: Connection) -> bool:
         """Whether the peer knows a key. If not, it learns nothing, and not at once."""
-        with self._lock:
-            self._unproved[conn] = None
-            if len(self._unproved) > UNPROVED_MAX:
-                self._send_oldest_away()
         try:
+            with self._lock:
+                self._unproved[conn] = None
+                if len(self._unproved) > UNPROVED_MAX:
+                    self._send_oldest_away()
             key = self._admission.admit(conn)
             self.tally.admit()
         except AuthFailed:

@@ -41,6 +41,7 @@ def main() -> int:
             return WebExit.OK  # it died before the kernel was asked to tell us
         hold_signals()
         logs.configure(config.log_level, config.log_format, "qmanager-web")
+        logs.forget_threads()
         # A request that waits for a thread is no news.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         return _serve(config)

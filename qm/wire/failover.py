@@ -218,7 +218,8 @@ class Failover:
 
     def _trust(self, verb: str) -> None:
         """A call went well. Of one that only reads this says nothing about the others."""
-        if self._doubt is not None and self._doubt[0] == verb:
+        doubt = self._doubt
+        if doubt is not None and doubt[0] == verb:
             self._doubt = None
 
     def _dial_in_time(self, address: Any, authkey: bytes) -> Connection:

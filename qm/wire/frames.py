@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from contextlib import suppress
 from typing import Final, Protocol, overload
 
 from qm.limits import FRAME_MAX
@@ -135,7 +136,8 @@ class Connection:
     def reset(self) -> None:
         """From another thread: ends the connection, and so that its peer sees a reset. An orderly end in the
         middle of the handshake would tell an honest peer that its key is wrong."""
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        with suppress(OSError):  # it is closed already
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self.end_reading()
 
     def close(self) -> None:

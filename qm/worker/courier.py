@@ -44,10 +44,10 @@ class Courier(threading.Thread):
             try:
                 report()
                 return
-            except BadRequest as error:  # nor will it ever be accepted
-                _log.error("a report was refused: %s", error)
-                return
             except QueueError as error:
+                if isinstance(error, BadRequest) and not isinstance(error, pauses.LASTING):
+                    _log.error("a report was refused: %s", error)  # and always will be
+                    return
                 if finishing and isinstance(error, pauses.LASTING):
                     _log.error("a report could not be delivered: %s", error)
                     return

@@ -116,7 +116,8 @@ class Pool:
 
     def _leave_vacant(self, index: int) -> None:
         self._vacant.append(index)
-        self._fill_at = boottime() + _VACANT
+        if self._fill_at is None:  # who waits already does not wait longer
+            self._fill_at = boottime() + _VACANT
 
     def _fill_vacant(self) -> None:
         if self._fill_at is not None and boottime() >= self._fill_at:

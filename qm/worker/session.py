@@ -84,18 +84,18 @@ class Session:
             processes=self._processes,
             types=dict(types),
         )
+        self._courier.start()  # first: a session that nobody could keep, or report under, is not opened
         client = self._connect(_FIRST_PATIENCE)
         try:
             term = client.attach(info).term
+            client.be_patient(_PATIENCE)
+            heartbeat = Heartbeat(client, info, term, self._pages, self._on_orders)
+            heartbeat.start()
         except BaseException:
             client.close()
             raise
-        client.be_patient(_PATIENCE)
-        heartbeat = Heartbeat(client, info, term, self._pages, self._on_orders)
         self._client = self._connect(_PATIENCE, lambda: heartbeat.manager)
         self._heartbeat = heartbeat
-        self._courier.start()
-        heartbeat.start()
 
     def report(self, say: Callable[[Client], object]) -> None:
         """Has the manager told something, for as long as that takes, if we ever reached one."""

@@ -98,6 +98,22 @@ def test_an_error_waits_for_the_call_under_way_and_an_interrupt_does_not(error: 
     go.set()
 
 
+@pytest.mark.parametrize("started", [0, 1])
+def test_a_thread_that_cannot_be_started_is_an_error(started: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = threading.Thread.start
+    threads: list[threading.Thread] = []
+
+    def limited(thread: threading.Thread) -> None:
+        if len(threads) == started:
+            raise RuntimeError("can't start new thread")
+        threads.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(RuntimeError, match="can't start"):
+        list(one_ahead(lambda n: n, [1, 2, 3]))
+
+
 def test_nobody_is_kept_from_leaving_by_a_call_that_is_not_answered() -> None:
     """As after Ctrl-C beside a manager that stands still."""
     program = """

@@ -49,8 +49,8 @@ def visit(address: Address, memory: int) -> bytes:
         unlimited = resource.getrlimit(resource.RLIMIT_AS)
         resource.setrlimit(resource.RLIMIT_AS, (_used() + memory, unlimited[1]))
         try:
-            sock.connect(address)
             with suppress(ConnectionResetError):
+                sock.connect(address)
                 return sock.recv(5)
             return b""
         finally:

@@ -15,7 +15,7 @@ import pytest
 from qm.errors import NotCommitted, StoreError
 from qm.messages import AddStatus, Details, Finish, ListQuery, Verdict
 from qm.store.base import Transaction
-from qm.store.postgres import PostgresStore, connection, opening
+from qm.store.postgres import PostgresStore, connection, schema
 from qm.task import State
 from qm.testing.contract.samples import DAY, NOW, add, added_and_taken, counts, finish, get, new, state
 from tests.postgres import Cluster, own_cluster, want_postgres
@@ -166,17 +166,32 @@ def test_a_server_that_came_back_as_a_standby_is_left(
     assert in_the_end(lambda: store.add([new("a")], NOW)) == [AddStatus.CREATED]
 
 
+@pytest.mark.parametrize("lost", [False, True])
 def test_what_is_locked_by_others_for_long_is_told_and_not_waited_for(
-    url: str, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, url: str, lost: bool
 ) -> None:
-    monkeypatch.setitem(opening._SETTINGS, "lock_timeout", "100ms")
-    with closing(PostgresStore.open(url)) as store, psycopg.connect(url) as other:
+    """Also over a connection that was opened anew."""
+    with closing(PostgresStore.open(url)) as store:
+        if lost:
+            cluster.end_connections(url)
+            in_the_end(lambda: store.add([new("b")], NOW))
         lease = added_and_taken(store)
-        other.execute("SELECT * FROM qmanager.tasks FOR UPDATE")
-        with pytest.raises(NotCommitted, match=r"another transaction .* holds what this needs"):
-            store.finish(finish(lease), NOW, DAY)
-        other.rollback()
+        with psycopg.connect(url) as other:
+            other.execute("SELECT * FROM qmanager.tasks FOR UPDATE")
+            with pytest.raises(NotCommitted, match=r"another transaction .* holds what this needs"):
+                store.finish(finish(lease), NOW, DAY)
         assert store.finish(finish(lease), NOW, DAY) == [Verdict.ACCEPTED]
+
+
+def test_a_migration_of_another_manager_is_waited_for(url: str) -> None:
+    with psycopg.connect(url) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", (schema._LOCK,))
+        timer = threading.Timer(0.6, other.rollback)  # longer than calls wait for a lock
+        timer.start()
+        try:
+            PostgresStore.open(url).close()
+        finally:
+            timer.join()
 
 
 def _until(there: Callable[[], bool]) -> None:

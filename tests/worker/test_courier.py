@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from qm.errors import AuthFailed, BadRequest, QueueError, SessionLost
+from qm.errors import AuthFailed, BadRequest, NotAllowed, QueueError, SessionLost
 from qm.worker import pauses
 from qm.worker.courier import Courier
 
@@ -70,6 +70,16 @@ def test_a_report_that_is_wrong_is_said_once_and_those_behind_it_are_heard(couri
     assert right.accepted.wait(PATIENCE)
     assert wrong.tries == 1
     courier.finish(PATIENCE)
+
+
+def test_a_report_for_which_the_key_has_the_wrong_role_is_said_until_it_is_accepted(
+    courier: Courier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pauses, "LONG", 0.0)
+    reports = Reports(*[NotAllowed("not for this role")] * 2)
+    courier.send(reports.say)
+    assert reports.accepted.wait(PATIENCE)
+    assert reports.tries == 3
 
 
 def test_what_has_to_be_mended_is_tried_seldom() -> None:

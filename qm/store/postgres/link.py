@@ -20,7 +20,7 @@ from qm.errors import NotCommitted, StoreError, StoreTooNew
 from qm.store.postgres.address import Address
 from qm.store.postgres.connection import Connection
 from qm.store.postgres.lock import share
-from qm.store.postgres.opening import connect, passes
+from qm.store.postgres.opening import connect, hurry, passes
 from qm.store.postgres.pauses import pauses
 from qm.store.postgres.schema import admit
 
@@ -51,6 +51,8 @@ class Link:
         self._closing = threading.Event()
         self._up = threading.Event()
         self._down = threading.Event()
+        #: Calls stand behind it.
+        self._serves = False
         #: It was called, and did not answer.
         self._away = False
         self._connection: Connection | None = None
@@ -65,6 +67,11 @@ class Link:
             over = self.over
         if over is not None:
             on_broken(over)
+
+    def serve(self) -> None:
+        """The database is ready, calls come: no lock is waited for for long any more. Raises `StoreError`."""
+        self._serves = True
+        hurry(self.take().db, self._address)
 
     def wait(self) -> None:
         """Until the database is there, for a moment; not at all where it is known to be away, since callers
@@ -140,6 +147,8 @@ class Link:
         try:
             share(db, self._address)
             admit(db, self._address)
+            if self._serves:
+                hurry(db, self._address)
         except BaseException:
             db.close()
             raise

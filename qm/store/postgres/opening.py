@@ -15,9 +15,7 @@ _OLDEST: Final = 150_000
 #: What holds for every connection of ours. The plans of our few statements are known beforehand: nested loops
 #: from the parameters along the indexes. So they are made once and do not follow the statistics, which of a
 #: queue that was just empty or just filled say nothing good. The time limits are for what hangs, far beyond
-#: what takes long; only for a lock it is short, since all calls of the manager stand behind one that waits
-#: (for a user's transaction, say, that has added the same id). The keepalives free the lock of a host that
-#: fell silent.
+#: what takes long; the keepalives free the lock of a host that fell silent.
 _SETTINGS: Final = {
     "search_path": "qmanager",
     "plan_cache_mode": "force_generic_plan",
@@ -27,12 +25,17 @@ _SETTINGS: Final = {
     "jit": "off",
     "client_min_messages": "warning",
     "statement_timeout": "60s",
-    "lock_timeout": "250ms",
+    "lock_timeout": "10s",
     "idle_in_transaction_session_timeout": "10s",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
 }
+
+
+#: How long the connection waits for a lock behind which all calls of the manager stand: one that needs what a
+#: user's transaction holds, that has added the same id, say, must not hold up the others for longer.
+_HURRY: Final = "250ms"
 
 
 class _Cause(NamedTuple):
@@ -98,6 +101,14 @@ def prepare(db: psycopg.Connection[Any], address: Address, *, relaxed: bool) -> 
         if not relaxed:  # stronger ones stay: remote_write, remote_apply
             db.execute("SELECT set_config('synchronous_commit', 'on', false) WHERE "
                        "current_setting('synchronous_commit') IN ('off', 'local')")  # fmt: skip
+    except psycopg.Error as error:
+        raise cannot_open(address, error) from error
+
+
+def hurry(db: psycopg.Connection[Any], address: Address) -> None:
+    """From now on all calls of the manager stand behind `db`. Raises `StoreError`."""
+    try:
+        db.execute(f"SET lock_timeout = '{_HURRY}'".encode())
     except psycopg.Error as error:
         raise cannot_open(address, error) from error
 

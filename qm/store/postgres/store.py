@@ -67,6 +67,7 @@ class PostgresStore(Alone):
             link = Link(address, relaxed=durability == "relaxed")
             steps.callback(link.close)
             migrate(link.take().db, address, allowed=may_migrate)
+            link.serve()
             line = Line(address, manager)
             steps.callback(line.close)
             store = cls(address, link, line, manager)
