@@ -60,6 +60,9 @@ ATTEMPTS_MAX = 1000
 #: Seconds until a task may first run: ten years, so that a unit mistake (milliseconds) is caught.
 DELAY_MAX = 10 * 366 * 86400.0
 
+#: Processes of one pool: more than any host starts, and few enough to be summed up.
+PROCESSES_MAX = 100_000
+
 #: Seconds without a renewal after which a session ends and its tasks go to others.
 SESSION_TERM = 30.0
 

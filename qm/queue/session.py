@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 
 from qm.errors import BadRequest, NotCommitted, SessionLost
-from qm.limits import SESSION_TERM, SUSPECT_TERM, WAIT_MAX
+from qm.limits import PROCESSES_MAX, SESSION_TERM, SUSPECT_TERM, WAIT_MAX
 from qm.messages import Attached, Crash, Details, Fail, Orders, WorkerInfo
 from qm.policy.decision import Back, Bury, Cancel
 from qm.policy.retention import KEEP_ENDED, KEEP_FAILED
@@ -31,6 +31,8 @@ def attach(core: Core, info: WorkerInfo) -> Attached:
     for name in info.types:
         if not is_type(name):
             raise BadRequest(f"{name[:80]!r} cannot be a type")
+    if not 1 <= info.processes <= PROCESSES_MAX:
+        raise BadRequest(f"a pool of {info.processes} processes cannot be: it has 1 to {PROCESSES_MAX:,}")
     now, monotonic = core.clock.now(), core.clock.monotonic()
 
     def work(tx: Transaction) -> Session:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext
 from typing import Final, NamedTuple
@@ -34,6 +35,18 @@ class Death(NamedTuple):
 
     crash: Crash
     last_words: str
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """A process that is started meanwhile does not hear Ctrl-C until it has a handler for it (see
+    `qm.worker.process`): it would die of it in the middle of its imports, and show them."""
+    resource_tracker.ensure_running()  # else the first start makes it, and lets the signal through again
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 class Member:
@@ -72,7 +85,8 @@ class Member:
             args=(config, theirs, lifeline, self.page, self.alarm, self._output),
             name=f"qmworker-{self.slot.index}",
         )
-        self.process.start()
+        with _interrupts_held():
+            self.process.start()
         theirs.close()
         lifeline.close()
         #: Readable once it is dead. The process's own sentinel is not: a task's forks would hold it open.

@@ -40,6 +40,7 @@ def main(
     os.setpgid(0, 0)  # a task's own subprocesses are killed with us
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave_it_to_the_parent)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # our parent held it until now
     parent = Lifeline(lifeline)
     setproctitle("qmworker: child")
     logs.configure(config.log_level, config.log_format, "qmworker")

@@ -157,6 +157,17 @@ def _children(pool: subprocess.Popen[str]) -> list[str]:
     return Path(f"/proc/{pool.pid}/task/{pool.pid}/children").read_text().split()
 
 
+@pytest.mark.parametrize("moment", [0.03, 0.06, 0.1, 0.15])
+def test_ctrl_c_while_the_processes_start_shows_nothing_of_them(pools: Pools, moment: float) -> None:
+    """They import for so long that one of the moments is in the middle of that."""
+    pool = pools.start(processes=3)
+    eventually(lambda: len(_children(pool)) >= 3)
+    time.sleep(moment)
+    os.killpg(pool.pid, signal.SIGINT)
+    output = output_of(pool)
+    assert "Traceback" not in output and "KeyboardInterrupt" not in output
+
+
 def test_who_pauses_between_two_tasks_leaves_at_once(client: Client, pools: Pools) -> None:
     pools.write(
         "patient",

@@ -48,6 +48,14 @@ def test_attach_refuses_what_cannot_be_a_session_or_a_type(bench: Bench, session
     assert sessions(bench) == []
 
 
+@pytest.mark.parametrize("processes", [0, -1, 100_001, 2**63])
+def test_attach_refuses_a_number_of_processes_that_cannot_be(bench: Bench, processes: int) -> None:
+    """A status sums them up."""
+    with pytest.raises(BadRequest, match="processes cannot be"):
+        bench.queue.attach(WorkerInfo(session="s", host="h", pid=1, processes=processes, types={}))
+    assert bench.queue.status().workers == []
+
+
 def test_attach_says_what_its_types_want_unless_a_task_says_otherwise(bench: Bench) -> None:
     bench.attach(timeout=5.0, keep=7.0)
     bench.add("a", new("b", timeout=9.0, keep=11.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from typing import Final
 
 from qm.errors import QueueError
@@ -28,6 +28,7 @@ class Hand:
         # since it would cut off what the child has to be told.
         noted: list[int] = []
         handler = signal.signal(signal.SIGINT, lambda number, _: noted.append(number))
+        resource_tracker.ensure_running()  # else the first start makes it, and lets the signal through again
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
